@@ -1,0 +1,66 @@
+# Everything starts here: make help. On a bare Debian 12 only Go and make need to be there.
+# `make test` and `make demo` want root (sudo make test): they build networks in namespaces of
+# their own and run libvirtd there. Nothing of the host's own network or libvirt is touched.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+# Where Go's own installer puts it; sudo leaves it out of PATH.
+export PATH := $(PATH):/usr/local/go/bin
+
+PREFIX      ?= /usr/local
+FUZZTIME    ?= 30s
+VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# -race needs cgo, cgo needs a C compiler.
+RACE        := $(if $(shell command -v gcc),-race)
+
+.PHONY: help deps build image test demo bench lint vet fuzz install clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
+
+deps: ## install what is missing here: go-libvirt, libvirt, QEMU, ... (by apt)
+	@hack/deps.sh go test
+
+build: ## build/bin/virt-mtu and build/bin/qemu-hook, static
+	@hack/deps.sh go
+	@mkdir -p build/bin
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o build/bin/ ./cmd/...
+
+image: deps
+	@test/lab/lab image
+
+test: deps build image $(if $(CI),lint,vet) ## every test, on real libvirt and QEMU where root; lint too where CI is set
+	@[ "$$(id -u)" = 0 ] || echo "make: not root: the tests on a real kernel and libvirt will be skipped (sudo make test)" >&2
+	go test $(RACE) -count=1 -timeout 20m ./...
+
+demo: build image ## a host with a jumbo bridge, a guest that misses it, and virt-mtu putting it right
+	@hack/demo.sh
+
+bench: build image ## the hook and fix against other ways to do the same, as ratios of one run
+	@hack/deps.sh bench
+	test/bench/hook.sh
+	test/bench/fix.sh
+
+vet:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	go vet ./...
+
+lint: vet ## gofmt, go vet, staticcheck, shellcheck
+	go run $(STATICCHECK) ./...
+	@hack/deps.sh lint
+	@find .ci hack hooks test -type f -exec awk 'FNR == 1 && /^#!.*(bash|\/sh)$$/ {print FILENAME} {nextfile}' {} + | xargs shellcheck -S warning
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@grep -rlE '^func Fuzz' --include '*_test.go' . | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+install: build ## into PREFIX (/usr/local); then: virt-mtu hook install
+	install -D -m 0755 build/bin/virt-mtu $(DESTDIR)$(PREFIX)/bin/virt-mtu
+	install -D -m 0755 build/bin/qemu-hook $(DESTDIR)$(PREFIX)/bin/virt-mtu-qemu-hook
+
+clean: ## what was built
+	rm -rf build

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"virt-mtu/internal/policy"
+)
+
+const defaultConfig = policy.DefaultPath
+
+// loadConfig reads the config that every command goes by.
+func (g *globals) loadConfig() (policy.Config, error) {
+	c, err := policy.Load(g.config)
+	if err != nil {
+		return c, failed(err, "")
+	}
+	return c, nil
+}
+
+// wantJSON checks -o.
+func (g *globals) wantJSON() (bool, error) {
+	switch g.output {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usage("-o %q: it takes text or json", g.output)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// mtuFlag reads --mtu: 0 where it was not given.
+func mtuFlag(c *cobra.Command, mtu string) (int, error) {
+	if !c.Flags().Changed("mtu") {
+		return 0, nil
+	}
+	s, err := policy.ParseSetting(mtu)
+	if err != nil || s.Kind != policy.Fixed {
+		return 0, usage("--mtu %q: it takes a number from 68 to 65535", mtu)
+	}
+	return s.MTU, nil
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"virt-mtu/internal/fix"
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
+	"virt-mtu/internal/state"
+)
+
+// fixFlags are fix's own.
+type fixFlags struct {
+	fix.Options
+	mtu         string
+	all, queued bool
+	timeout     time.Duration
+}
+
+func newFix(g *globals) *cobra.Command {
+	var fl fixFlags
+	c := &cobra.Command{
+		Use:   "fix [DOMAIN...]",
+		Short: "put the right <mtu> into definitions, and raise the taps of running domains",
+		Long: `fix gives each bridged NIC of the domains the MTU that its segment carries: in the
+definition, which the guest sees at its next cold start, and on the tap now, if
+the domain runs. It records what it puts in; --undo takes out exactly that. What
+an admin wrote stays, unless --force.
+
+Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
+		Example: `  virt-mtu fix --dry-run --diff web1
+  virt-mtu fix --all
+  virt-mtu fix --undo --ignore web1`,
+		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
+	}
+	f := c.Flags()
+	f.BoolVar(&fl.all, "all", false, "every domain of this host")
+	f.BoolVar(&fl.queued, "queued", false, "the domains that the hook has asked for")
+	f.StringVar(&fl.mtu, "mtu", "", "MTU `N` instead of what the segment carries")
+	f.BoolVar(&fl.DryRun, "dry-run", false, "say what would be done, change nothing")
+	f.BoolVar(&fl.Diff, "diff", false, "show the change of each definition")
+	f.BoolVar(&fl.Force, "force", false, "change an <mtu> that an admin wrote, too")
+	f.BoolVar(&fl.Lower, "lower", false, "lower a guest although its bridge stands below its uplinks")
+	f.BoolVar(&fl.Undo, "undo", false, "take out what virt-mtu put in")
+	f.BoolVar(&fl.Ignore, "ignore", false, "with --undo: leave the domain alone from now on")
+	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	return c
+}
+
+func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
+	ways := 0
+	for _, w := range [...]bool{len(args) > 0, fl.all, fl.queued} {
+		if w {
+			ways++
+		}
+	}
+	if fl.MTU, err = mtuFlag(c, fl.mtu); err != nil {
+		return err
+	}
+	switch {
+	case ways == 0:
+		return usage("fix: which domains? name them, or say --all or --queued")
+	case ways > 1:
+		return usage("fix: DOMAIN, --all and --queued exclude each other")
+	case fl.Ignore && !fl.Undo:
+		return usage("fix: --ignore goes with --undo")
+	case fl.queued && fl.DryRun:
+		return usage("fix: --queued takes the requests out of the queue: it goes not with --dry-run")
+	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued):
+		return usage("fix: --undo takes out what is recorded: it goes with none of --mtu, --force, --lower, --queued")
+	case fl.timeout <= 0:
+		return usage("fix: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
+	}
+	if fl.queued {
+		fl.Mode = plan.Upward // the hook asked, nobody did
+	}
+	return nil
+}
+
+func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
+	asJSON, err := g.wantJSON()
+	if err != nil {
+		return err
+	}
+	if err := fl.validate(c, args); err != nil {
+		return err
+	}
+	config, err := g.loadConfig()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
+	defer pool.Close()
+	f := &fix.Fixer{Pool: pool, Config: config, Options: fl.Options, Progress: progress(c)}
+	report, err := fixThem(ctx, f, fl, args)
+	for _, p := range unjoin(err) {
+		complain(c.ErrOrStderr(), p, libvirt.Hint(p))
+	}
+	if werr := show(c, &report, asJSON, fl.DryRun); werr != nil {
+		return failed(fmt.Errorf("write report: %w", werr), "")
+	}
+	if err != nil || report.Failed() {
+		return failed(nil, "")
+	}
+	return nil
+}
+
+// fixThem finds the domains and fixes them. Errors are about domains that did not
+// come into the report.
+func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fix.Report, error) {
+	none := fix.Report{Domains: []fix.Result{}}
+	var dir *state.Dir
+	if os.Geteuid() == 0 && !fl.DryRun {
+		var err error
+		if dir, err = state.Open(state.DefaultBase); err != nil {
+			return none, err
+		}
+		defer dir.Close()
+		ctx, cancel := context.WithTimeout(ctx, fl.timeout)
+		defer cancel()
+		unlock, err := dir.Lock(ctx)
+		if err != nil {
+			return none, err
+		}
+		defer unlock()
+	}
+	switch {
+	case fl.queued && dir == nil:
+		return none, errors.New("fix --queued needs root")
+	case fl.queued:
+		return f.Queued(dir)
+	}
+	conn, err := f.Pool.Get()
+	if err != nil {
+		return none, err
+	}
+	domains, missing, err := choose(conn, fl.all, args)
+	f.Pool.Put(conn)
+	if err != nil {
+		return none, err
+	}
+	report := f.Run(domains)
+	report.Domains = append(report.Domains, missing...)
+	return report, nil
+}
+
+// choose finds the domains that are meant, each once. What is not found is a
+// result too.
+func choose(conn *libvirt.Conn, all bool, names []string) (domains []libvirt.Domain, missing []fix.Result, err error) {
+	if all {
+		domains, err = conn.Domains()
+		return domains, nil, err
+	}
+	for _, name := range names {
+		d, err := conn.Lookup(name)
+		if err != nil {
+			missing = append(missing, fix.Failure(name, err))
+		} else if !slices.Contains(domains, d) {
+			domains = append(domains, d)
+		}
+	}
+	return domains, missing, nil
+}
+
+// show writes the report; errors of domains are messages, and the diffs too where
+// stdout is for JSON.
+func show(c *cobra.Command, r *fix.Report, asJSON, dryRun bool) error {
+	for _, d := range r.Domains {
+		if d.Error != "" {
+			complain(c.ErrOrStderr(), fmt.Errorf("fix %s: %s", plan.ShellWord(d.Name), d.Error), d.Hint())
+		}
+	}
+	if !asJSON {
+		return r.Text(c.OutOrStdout(), dryRun)
+	}
+	for _, d := range r.Domains {
+		if _, err := c.ErrOrStderr().Write(d.Diff()); err != nil {
+			return err
+		}
+	}
+	return writeJSON(c.OutOrStdout(), r)
+}
+
+// progress shows on a terminal how far the work has come.
+func progress(c *cobra.Command) func(done, total int) {
+	f, ok := c.ErrOrStderr().(*os.File)
+	if !ok {
+		return nil
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return nil
+	}
+	return func(done, total int) {
+		switch {
+		case total < 20:
+		case done == total:
+			fmt.Fprintf(f, "\r\033[K")
+		default:
+			fmt.Fprintf(f, "\rvirt-mtu: %d of %d domains", done, total)
+		}
+	}
+}
+
+// unjoin returns the errors that were joined.
+func unjoin(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}

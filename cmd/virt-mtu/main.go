@@ -1,0 +1,102 @@
+// Command virt-mtu keeps the MTU of KVM guests right from the guest to the wire.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = "devel"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the command: the result is its exit status. Data goes to stdout,
+// messages to stderr.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	var status *statusError
+	if !errors.As(err, &status) {
+		// What cobra itself refuses: an unknown command, a missing argument.
+		status = &statusError{exitUsage, err, "virt-mtu --help"}
+	}
+	if status.err != nil {
+		complain(stderr, status.err, status.hint)
+	}
+	return status.code
+}
+
+// Exit statuses that all commands share.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// statusError ends the command with a status. Without err there is nothing left
+// to say.
+type statusError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *statusError) Error() string { return fmt.Sprint(e.err) }
+func (e *statusError) Unwrap() error { return e.err }
+
+func failed(err error, hint string) error { return &statusError{exitFailed, err, hint} }
+
+func usage(format string, a ...any) error {
+	return &statusError{exitUsage, fmt.Errorf(format, a...), ""}
+}
+
+// complain writes one message in the form that all of them have.
+func complain(w io.Writer, err error, hint string) {
+	fmt.Fprintf(w, "virt-mtu: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// globals are the flags that every command has.
+type globals struct {
+	connect string
+	config  string
+	output  string
+}
+
+func newRoot() *cobra.Command {
+	g := &globals{}
+	root := &cobra.Command{
+		Use:           "virt-mtu",
+		Short:         "keep the MTU of KVM guests right from the guest to the wire",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &statusError{exitUsage, err, c.CommandPath() + " --help"}
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system)")
+	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
+	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json")
+	root.AddCommand(newFix(g), newRewrite(g))
+	return root
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what a step needs and this machine lacks; quick and silent when all is there.
+#
+#   hack/deps.sh go     check the Go toolchain, make go-libvirt available
+#   hack/deps.sh test   the packages of hack/packages.txt: libvirt, QEMU, ...
+#   hack/deps.sh bench  what the rivals in test/bench are written in
+#   hack/deps.sh lint   shellcheck
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly module=github.com/digitalocean/go-libvirt
+readonly package=golang-github-digitalocean-go-libvirt-dev
+readonly mark='// Made by hack/deps.sh; remove it at will.'
+
+say() { echo "deps: $*" >&2; }
+die() {
+	say "$1"
+	shift
+	printf 'hint: %s\n' "$@" >&2
+	exit 1
+}
+
+# packages NAME...: installs those that are missing, with no recommends.
+packages() {
+	if ! command -v dpkg-query apt-get >/dev/null; then
+		say "not a Debian: what is called $* there must be here"
+		return
+	fi
+	local missing
+	# dpkg-query fails when it does not know a name, which is what is asked here.
+	missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
+		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort -u))
+	[ -n "$missing" ] || return 0
+	mapfile -t missing <<<"$missing"
+	say "installing ${missing[*]}"
+	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || die "cannot install packages: not root, and no sudo" "as root: apt-get install --no-install-recommends ${missing[*]}"
+		apt=(sudo "${apt[@]}")
+	fi
+	"${apt[@]}" update || say "apt-get update failed, trying with the lists that are here"
+	"${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+toolchain() {
+	local want have
+	want=$(sed -n 's/^go //p' go.mod)
+	local hint=("install Go $want or newer: https://go.dev/doc/install (Debian 12's own package, 1.19, is too old)"
+		"make looks in PATH and in /usr/local/go/bin")
+	command -v go >/dev/null || die "no go command" "${hint[@]}"
+	have=$(go env GOVERSION) || die "go does not run in this module" "${hint[@]}"
+	have=$(grep -oE '[0-9]+\.[0-9.]+' <<<"$have" | head -n 1)
+	[ "$(printf '%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] || die "go $have is too old" "${hint[@]}"
+}
+
+# go_libvirt makes the module available. Some module proxies refuse it; Debian
+# packages the very commit that go.mod pins, and a go.work puts that in its place.
+go_libvirt() {
+	local dir version folder out
+	dir=$(go list -m -f '{{.Dir}}' "$module" 2>/dev/null) && [ -d "$dir" ] && return
+	if [ -e go.work ]; then
+		[ "$(head -n 1 go.work)" = "$mark" ] || die "your go.work does not provide $module" "move it away, and run this again"
+		rm go.work
+	fi
+	out=$(go mod download "$module" 2>&1) && return
+	# Another content under the same version is no matter of availability.
+	! grep -qE 'SECURITY ERROR|checksum mismatch' <<<"$out" || die "$out" "do not build this"
+	say "$(tail -n 1 <<<"$out")"
+	say "taking Debian's $package instead"
+	packages "$package"
+	version=$(awk -v m="$module" '$1 == m {print $2} $1 == "require" && $2 == m {print $3}' go.mod)
+	folder=/usr/share/gocode/src/$module
+	[ -d "$folder" ] || die "no $folder" "set GOPROXY to a proxy that serves $module"
+	# A pseudo-version ends in 12 digits of the commit, Debian's version in 7.
+	local commit=${version##*-}
+	[[ $(dpkg-query -W -f '${Version}' "$package") == *"${commit:0:7}"* ]] ||
+		die "Debian's $package here is not commit $commit" "set GOPROXY to a proxy that serves $module"
+	printf '%s\n\ngo %s\n\nuse .\n\nreplace %s %s => %s\n' "$mark" "$(sed -n 's/^go //p' go.mod)" "$module" "$version" "$folder" >go.work
+}
+
+[ $# -gt 0 ] || die "nothing asked for" "hack/deps.sh go|test|bench|lint"
+for step; do
+	case $step in
+	go)
+		toolchain
+		go_libvirt
+		;;
+	test)
+		mapfile -t names < <(sed 's/#.*//' hack/packages.txt | grep -oE '[^[:space:]]+')
+		packages "${names[@]}"
+		;;
+	bench) packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients ;;
+	lint) packages shellcheck ;;
+	*) die "do not know ${step@Q}" "hack/deps.sh go|test|bench|lint" ;;
+	esac
+done

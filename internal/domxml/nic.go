@@ -1,0 +1,175 @@
+package domxml
+
+import (
+	"encoding/xml"
+	"strconv"
+)
+
+// nic is an <interface> that is being read.
+type nic struct {
+	NIC
+	site
+	// The first <mac>, <mtu> and so on are what libvirt reads.
+	mac, model, source, target, virtualport bool
+
+	rawMAC, rawMTU string
+	macAt, mtuAt   int    // offsets of their elements
+	secondMTU      int    // 0: there is none
+	child          string // the child that is open, empty if it is foreign
+	childAt        int
+}
+
+// openDevice takes a start tag within /domain/devices.
+func (p *parser) openDevice(t xml.StartElement) {
+	ours := t.Name.Space == ""
+	switch {
+	case p.depth == 3 && ours && t.Name.Local == "interface":
+		p.nic = &nic{}
+		p.nic.Type = attr(t.Attr, "type")
+		p.nic.whole.start, p.nic.openEnd = p.token.start, p.token.end
+		p.nic.selfClosed = p.src[p.token.end-2] == '/'
+	case p.depth == 4 && p.nic != nil:
+		n := p.nic
+		if n.firstChild == 0 {
+			n.firstChild = p.token.start
+		}
+		n.child, n.childAt = "", p.token.start
+		if ours {
+			n.child = t.Name.Local
+			n.openChild(t, p.raw())
+		}
+	}
+}
+
+// openChild takes the start tag of a libvirt child of the <interface>.
+func (n *nic) openChild(t xml.StartElement, raw []byte) {
+	first := func(seen *bool) bool {
+		was := *seen
+		*seen = true
+		return !was
+	}
+	switch t.Name.Local {
+	case "mac":
+		if first(&n.mac) {
+			n.rawMAC, n.macAt = attr(t.Attr, "address"), n.childAt
+		}
+	case "model":
+		if first(&n.model) {
+			n.Model = attr(t.Attr, "type")
+		}
+	case "source":
+		if first(&n.source) {
+			n.Bridge, n.Network = attr(t.Attr, "bridge"), attr(t.Attr, "network")
+			if n.Type == "direct" {
+				n.Dev = attr(t.Attr, "dev")
+			}
+		}
+	case "target":
+		if first(&n.target) {
+			n.Target = attr(t.Attr, "dev")
+			n.Unmanaged = attr(t.Attr, "managed") == "no"
+		}
+	case "virtualport":
+		if first(&n.virtualport) {
+			n.VirtualPort = attr(t.Attr, "type")
+		}
+	case "mtu":
+		if n.mtuAt != 0 {
+			n.secondMTU = n.childAt
+			return
+		}
+		n.mtuAt = n.childAt
+		size := attrIndex(t.Attr, "size")
+		if size < 0 {
+			return
+		}
+		n.rawMTU = t.Attr[size].Value
+		value := nextValue(raw, 0)
+		for range size {
+			value = nextValue(raw, value.end+1)
+		}
+		n.sizeValue = span{n.childAt + value.start, n.childAt + value.end}
+	}
+}
+
+// closeDevice takes an end tag within /domain/devices.
+func (p *parser) closeDevice() error {
+	switch {
+	case p.nic == nil:
+	case p.depth == 4:
+		p.nic.closeChild(p.token.end)
+	case p.depth == 3:
+		n := p.nic
+		p.nic = nil
+		n.whole.end = p.token.end
+		if err := p.settle(n); err != nil {
+			return err
+		}
+		p.doc.NICs = append(p.doc.NICs, n.NIC)
+		p.doc.sites = append(p.doc.sites, n.site)
+	}
+	return nil
+}
+
+func (n *nic) closeChild(end int) {
+	at := span{n.childAt, end}
+	if n.child == "mtu" && n.secondMTU == 0 {
+		n.element = at
+	}
+	if rank := anchorRank(n.child); rank > n.anchorRank {
+		n.anchor, n.anchorRank = at, rank
+	}
+}
+
+// anchorRank says which child an <mtu> goes after, the highest. libvirt takes it
+// anywhere; there a reader looks for it.
+func anchorRank(child string) int {
+	switch child {
+	case "model":
+		return 4
+	case "target":
+		return 3
+	case "source":
+		return 2
+	case "mac":
+		return 1
+	}
+	return 0
+}
+
+// settle judges the values of an <interface> once all of it has been read, so that
+// an error can name it.
+func (p *parser) settle(n *nic) error {
+	number := len(p.doc.NICs) + 1
+	if n.rawMAC != "" {
+		mac, ok := parseMAC(n.rawMAC)
+		if !ok {
+			return errorAt(p.src, n.macAt, "interface %d: mac address %s is malformed: it takes six octets as in 52:54:00:12:34:56",
+				number, quote(n.rawMAC))
+		}
+		n.MAC = mac
+	}
+	name := n.MAC
+	if name == "" {
+		name = "no mac address"
+	}
+	if n.secondMTU != 0 {
+		return errorAt(p.src, n.secondMTU, "interface %d (%s): a second <mtu>: leave one of them", number, name)
+	}
+	mtu, ok := parseMTU(n.rawMTU)
+	if !ok {
+		return errorAt(p.src, n.mtuAt, "interface %d (%s): mtu size %s is not valid: give %d to %d bytes, or take the <mtu> out",
+			number, name, quote(n.rawMTU), MinMTU, MaxMTU)
+	}
+	n.NIC.MTU, n.site.mtu = mtu, mtu
+	return nil
+}
+
+// parseMTU reads the size of an <mtu>, 0 for none.
+func parseMTU(s string) (int, bool) {
+	if s == "" {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return int(n), err == nil && (n == 0 || n >= MinMTU)
+}

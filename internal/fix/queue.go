@@ -1,0 +1,57 @@
+package fix
+
+import (
+	"errors"
+
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/state"
+)
+
+// Queued works off the requests that the hook has left. A request is done with
+// once libvirt has answered, also where the answer was no: to try again would
+// bring the same. Only where libvirt could not be asked does it stay.
+//
+// The caller holds dir's lock. The error is about requests that did not come into
+// the report.
+func (f *Fixer) Queued(dir *state.Dir) (Report, error) {
+	requests, err := dir.Queued()
+	if err != nil {
+		return Report{}, err
+	}
+	conn, err := f.Pool.Get()
+	if err != nil {
+		return Report{}, err
+	}
+	var domains []libvirt.Domain
+	var problems []error
+	for _, q := range requests {
+		d, err := take(dir, conn, q.UUID)
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case d.UUID != "":
+			domains = append(domains, d)
+		}
+	}
+	f.Pool.Put(conn)
+	report := f.Run(domains)
+	for _, r := range report.Domains {
+		if !r.unreached {
+			problems = append(problems, dir.Done(r.UUID))
+		}
+	}
+	return report, errors.Join(problems...)
+}
+
+// take claims a request and looks its domain up; no domain where it has been
+// undefined since.
+func take(dir *state.Dir, conn *libvirt.Conn, uuid string) (libvirt.Domain, error) {
+	if err := dir.Claim(uuid); err != nil {
+		return libvirt.Domain{}, err
+	}
+	d, err := conn.Lookup(uuid)
+	if errors.Is(err, libvirt.ErrNotFound) {
+		return libvirt.Domain{}, dir.Done(uuid)
+	}
+	return d, err
+}

@@ -1,0 +1,119 @@
+package fix
+
+import (
+	"errors"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
+)
+
+// Report is the JSON of fix. Its keys are a contract: all are always there,
+// strings empty and numbers 0 where there is nothing.
+type Report struct {
+	Domains []Result `json:"domains"`
+}
+
+// Failed reports whether any domain failed or was refused.
+func (r *Report) Failed() bool {
+	for _, d := range r.Domains {
+		if d.Error != "" || d.refused() {
+			return true
+		}
+	}
+	return false
+}
+
+// Result is what was done, or would be, about one domain.
+type Result struct {
+	Name       string      `json:"name"`
+	UUID       string      `json:"uuid"`
+	State      string      `json:"state"`   // as virsh domstate says it
+	Changed    bool        `json:"changed"` // its definition or a tap of it
+	Error      string      `json:"error"`
+	Interfaces []Interface `json:"interfaces"`
+
+	// unreached: libvirt could not be asked; another try may bring another result.
+	unreached bool
+	hint      string   // what to do about Error
+	notes     []string // lines for people, about the domain as a whole
+	diff      []byte   // unified diff of the definition, without secrets
+}
+
+func (r *Result) refused() bool {
+	for _, i := range r.Interfaces {
+		if i.Action == plan.Refuse {
+			return true
+		}
+	}
+	return false
+}
+
+// Failure is the result for a domain that could not even be found.
+func Failure(name string, err error) Result {
+	r := Result{Name: name, Interfaces: []Interface{}}
+	r.fail(err)
+	return r
+}
+
+// fail puts an error into the result.
+func (r *Result) fail(err error) {
+	r.Error, r.hint = err.Error(), libvirt.Hint(err)
+	r.unreached = errors.Is(err, libvirt.ErrTimeout) || errors.Is(err, libvirt.ErrLost)
+}
+
+// Interface is one NIC. MTUs are in bytes of IP packet.
+type Interface struct {
+	MAC    string `json:"mac"`
+	Model  string `json:"model"`
+	Type   string `json:"type"`
+	Source string `json:"source"` // bridge, network or lower device, as the XML names it
+	Device string `json:"device"` // the tap, where the domain runs
+	// Current is the definition's <mtu> before, 0: none.
+	Current int         `json:"current"`
+	Target  int         `json:"target"` // 0: not known, or ignored
+	Reason  string      `json:"reason"`
+	Action  plan.Action `json:"action"`
+	Told    string      `json:"told"`    // virtio, manual, no
+	Pending string      `json:"pending"` // none, cold-start
+
+	set   int      // the definition's <mtu> after
+	notes []string // lines for people
+}
+
+// The values of Pending.
+const (
+	pendingNone      = "none"
+	pendingColdStart = "cold-start"
+)
+
+func newInterface(n plan.NIC) Interface {
+	i := Interface{
+		MAC: n.XML.MAC, Model: n.XML.Model, Type: n.XML.Type, Source: source(n.XML), Device: n.XML.Target,
+		Current: n.XML.MTU, Target: n.Target, Reason: n.Reason, Action: n.Action, Told: string(n.Told),
+		Pending: pendingNone, set: n.Set,
+	}
+	i.notes = append(i.notes, n.Warnings...)
+	if n.Hint != "" {
+		i.notes = append(i.notes, "hint: "+n.Hint)
+	}
+	return i
+}
+
+// source is what the NIC is connected to, as its XML says.
+func source(n domxml.NIC) string {
+	switch n.Type {
+	case "network":
+		return n.Network
+	case "bridge":
+		return n.Bridge
+	}
+	return n.Dev
+}
+
+// Hint says what to do about Error; empty: nothing beyond it.
+func (r *Result) Hint() string { return r.hint }
+
+// Diff is the unified diff of the definition, without its secrets; nil where it
+// was not asked for or nothing changes.
+func (r *Result) Diff() []byte { return r.diff }

@@ -1,0 +1,89 @@
+package fix
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"virt-mtu/internal/plan"
+)
+
+// Text writes a report for people: a line a domain, a line a NIC, and below it
+// what else there is to know. Names are quoted where they could be mistaken for
+// anything else.
+func (r *Report) Text(w io.Writer, dryRun bool) error {
+	var b strings.Builder
+	for i := range r.Domains {
+		r.Domains[i].text(&b, dryRun)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Result) text(b *strings.Builder, dryRun bool) {
+	fmt.Fprintf(b, "%s (%s)%s\n", plan.ShellWord(r.Name), r.State, r.verdict(dryRun))
+	for _, n := range r.notes {
+		fmt.Fprintf(b, "  %s\n", n)
+	}
+	for _, i := range r.Interfaces {
+		fmt.Fprintf(b, "  %s %s on %s: %s\n", i.MAC, orNone(i.Model), where(i), i.did())
+		for _, n := range i.notes {
+			fmt.Fprintf(b, "      %s\n", n)
+		}
+	}
+	b.Write(r.diff)
+}
+
+func (r *Result) verdict(dryRun bool) string {
+	switch {
+	case r.Error != "":
+		return ": failed"
+	case r.refused():
+		return ": refused"
+	case r.Changed && dryRun:
+		return ": would change"
+	case r.Changed:
+		return ": changed"
+	}
+	return ": nothing to do"
+}
+
+func (i *Interface) did() string {
+	switch i.Action {
+	case plan.Inject, plan.Update, plan.Remove:
+		return fmt.Sprintf("%s: mtu %s -> %s (%s)%s", i.Action, mtu(i.Current), mtu(i.set), i.Reason, i.tell())
+	case plan.None:
+		return fmt.Sprintf("mtu %s is right (%s)", mtu(i.Current), i.Reason)
+	}
+	return fmt.Sprintf("%s: %s", i.Action, i.Reason)
+}
+
+// tell says who tells the guest, where libvirt does not.
+func (i *Interface) tell() string {
+	if i.Told == "manual" && i.set != 0 {
+		return fmt.Sprintf("; set %d inside the guest too: this model tells it nothing", i.set)
+	}
+	return ""
+}
+
+func where(i Interface) string {
+	s := orNone(i.Source)
+	if i.Device != "" {
+		s += " (" + i.Device + ")"
+	}
+	return s
+}
+
+func mtu(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return plan.ShellWord(s)
+}

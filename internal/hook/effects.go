@@ -1,0 +1,168 @@
+package hook
+
+import (
+	"fmt"
+	"strings"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/plan"
+	"virt-mtu/internal/policy"
+	"virt-mtu/internal/state"
+	"virt-mtu/internal/tap"
+)
+
+// surroundings reads what a domain's NICs touch, and no more: a host may have a
+// thousand taps.
+func surroundings(nics []domxml.NIC) (host.Snapshot, error) {
+	var networks, links []string
+	for _, n := range nics {
+		if n.Network != "" {
+			networks = append(networks, n.Network)
+		}
+		if n.Bridge != "" {
+			links = append(links, n.Bridge)
+		}
+		if n.Target != "" {
+			links = append(links, n.Target)
+		}
+	}
+	return host.Read(links, networks)
+}
+
+// refuse turns the NICs that cannot work into a refusal. What came in by migrate
+// or restore was judged there, and is refused nothing here.
+func (c *call) refuse(p *plan.Plan, uuid string) error {
+	refused := p.Refused()
+	if len(refused) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	incoming := c.incoming(uuid)
+	for _, n := range refused {
+		if incoming {
+			c.say(priWarning, "NIC %s: %s; not refused, it comes from a migration or a saved state", n.XML.MAC, n.Reason)
+			continue
+		}
+		c.say(priWarning, "refused: NIC %s: %s", n.XML.MAC, n.Reason)
+		fmt.Fprintf(&text, "virt-mtu: domain %q refused: NIC %s: %s\nhint: %s\n", c.guest, n.XML.MAC, n.Reason, n.Hint)
+	}
+	if incoming {
+		return nil
+	}
+	return &refusalError{text.String()}
+}
+
+// arrive judges a guest that migrates to this host.
+func (c *call) arrive(p *plan.Plan, policyOf policy.Migration) error {
+	var text strings.Builder
+	for _, a := range p.Arrivals() {
+		switch {
+		case a.Reason == "":
+		case a.Blocked && policyOf == policy.MigrationRefuse:
+			c.say(priWarning, "refused: NIC %s: %s", a.NIC.MAC, a.Reason)
+			fmt.Fprintf(&text, "virt-mtu: migration of domain %q refused: NIC %s: %s\n", c.guest, a.NIC.MAC, a.Reason)
+			fmt.Fprintf(&text, "hint: raise the MTU of that path on this host, or let it come with migration = \"warn\" in %s here\n", policy.DefaultPath)
+		default:
+			c.say(priWarning, "NIC %s: %s", a.NIC.MAC, a.Reason)
+		}
+	}
+	if text.Len() > 0 {
+		return &refusalError{text.String()}
+	}
+	return nil
+}
+
+// pin fixes the domain's bridges at their MTU, so that no port drags them. A bridge
+// that is already below its uplinks is not pinned there.
+func (c *call) pin(p *plan.Plan) {
+	done := map[string]bool{}
+	for _, n := range p.NICs {
+		s := n.Segment
+		if s.BridgeMTU == 0 || done[s.Bridge] || n.Ignored {
+			continue
+		}
+		done[s.Bridge] = true
+		if s.BelowUplinks() {
+			c.say(priWarning, "bridge %s not pinned: it stands at %d, below its uplinks", s.Bridge, s.BridgeMTU)
+			continue
+		}
+		if err := tap.Pin(s.Bridge); err != nil {
+			c.say(priError, "%v", err)
+		}
+	}
+}
+
+// raise sets the taps that are too small.
+func (c *call) raise(taps []plan.Tap) {
+	for _, t := range taps {
+		switch {
+		case t.Raise:
+			if _, err := tap.Raise(t.Device, t.Bridge, t.Want); err != nil {
+				c.say(priError, "NIC %s: %v", t.MAC, err)
+				continue
+			}
+			c.say(priInfo, "NIC %s: tap %s: mtu %d -> %d: %s", t.MAC, t.Device, t.MTU, t.Want, t.Reason)
+		case t.Want == 0:
+			c.say(priInfo, "NIC %s: tap %q left as it is: %s", t.MAC, t.Device, t.Reason)
+		}
+	}
+}
+
+// queue leaves a request for fix where the definition lacks an <mtu>, or may lack
+// one for all that can be seen from here. This start comes too early for it.
+func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) error {
+	var notes []string
+	missing := false
+	for _, n := range p.NICs {
+		for _, w := range n.Warnings {
+			c.say(priWarning, "NIC %s: %s", n.XML.MAC, w)
+		}
+		switch {
+		case n.Changes():
+			missing = true
+			notes = append(notes, fmt.Sprintf("NIC %s lacks <mtu size='%d'/>: %s", n.XML.MAC, n.Set, n.Reason))
+		case n.Open:
+			notes = append(notes, fmt.Sprintf("NIC %s: %s", n.XML.MAC, n.Reason))
+		}
+	}
+	if len(notes) == 0 || c.incoming(uuid) {
+		return nil
+	}
+	note := strings.Join(notes, "; ")
+	if !c.remember(uuid, func(d *state.Dir, uuid string) error { return d.Queue(uuid, note) }) {
+		return nil
+	}
+	c.say(priInfo, "queued for virt-mtu fix: %s", note)
+	if missing && uninjected == policy.UninjectedRefuse {
+		return &refusalError{fmt.Sprintf("virt-mtu: domain %q refused: %s\nhint: virt-mtu fix %s, and start it again (uninjected = \"refuse\" in %s)\n",
+			c.guest, note, plan.ShellWord(c.guest), policy.DefaultPath)}
+	}
+	return nil
+}
+
+// remember changes the state kept about a domain, and reports whether that was
+// done.
+func (c *call) remember(uuid string, change func(*state.Dir, string) error) bool {
+	dir, err := state.Open(state.DefaultBase)
+	if err == nil {
+		defer dir.Close()
+		err = change(dir, uuid)
+	}
+	if err != nil {
+		c.say(priError, "%v", err)
+	}
+	return err == nil
+}
+
+// incoming reports whether the domain came in by migrate or restore, and has to be
+// taken as it is. Where that cannot be known it might have.
+func (c *call) incoming(uuid string) bool {
+	dir, err := state.Open(state.DefaultBase)
+	if err != nil {
+		c.say(priError, "%v", err)
+		return true
+	}
+	defer dir.Close()
+	return dir.Incoming(uuid)
+}

@@ -1,0 +1,144 @@
+package libvirt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+)
+
+// Conn is one connection to a libvirt daemon. Several goroutines may call it at
+// once; the daemon works on five calls of a client at a time (max_client_requests)
+// and lets the rest wait, which counts against their deadlines.
+//
+// A Conn whose call failed with ErrTimeout or ErrLost, or whose context is done,
+// is of no more use: every other call, under way or later, fails with the same
+// error. Dial again. A write to one busy domain (in migration, backup) is enough
+// for that: libvirt lets it wait for up to 30 s.
+type Conn struct {
+	rpc     *golibvirt.Libvirt
+	sock    net.Conn
+	timeout time.Duration
+	version uint64
+	unwatch func() bool
+
+	mu    sync.Mutex
+	cause error // why the connection is closed; nil while it is open
+}
+
+// Dial connects to the libvirt daemon of this host. An empty uri is
+// $LIBVIRT_DEFAULT_URI, else qemu:///system. No call, and not Dial itself, takes
+// longer than timeout, which must be positive. The connection lives no longer
+// than ctx: its end also ends the calls that are under way.
+//
+// Errors: ErrRemote, ErrTimeout, ErrLost, ErrDenied; fs.ErrNotExist where there is
+// no socket, fs.ErrPermission where it may not be opened, syscall.ECONNREFUSED
+// where nobody listens.
+func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error) {
+	addr, err := parseURI(cmp.Or(uri, os.Getenv("LIBVIRT_DEFAULT_URI"), defaultURI))
+	if err != nil {
+		return nil, err
+	}
+	path, err := addr.socket()
+	if err != nil {
+		return nil, fmt.Errorf("connect to libvirt: %w", err)
+	}
+	dialer := net.Dialer{Timeout: timeout}
+	sock, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		// *net.OpError says "dial unix PATH: connect: why".
+		return nil, fmt.Errorf("connect to libvirt: %w", err)
+	}
+	c := &Conn{rpc: golibvirt.NewWithDialer(given{sock}), sock: sock, timeout: timeout}
+	c.unwatch = context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
+	err = c.call(func() (err error) {
+		if err := c.rpc.ConnectToURI(golibvirt.ConnectURI(addr.name)); err != nil {
+			return err
+		}
+		c.version, err = c.rpc.ConnectGetLibVersion()
+		return err
+	})
+	if err != nil {
+		c.unwatch()
+		c.fail(err)
+		return nil, fmt.Errorf("connect to libvirt at %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// given is a dialer for the one connection that is already there. go-libvirt must
+// not have a dialer that dials: nothing else could then close what it opened.
+type given struct{ net.Conn }
+
+func (g given) Dial() (net.Conn, error) { return g.Conn, nil }
+
+// Version returns the daemon's version as libvirt counts it:
+// 1,000,000 * major + 1,000 * minor + release.
+func (c *Conn) Version() uint64 { return c.version }
+
+// Close ends the connection, and with it every call that is under way.
+func (c *Conn) Close() {
+	// Without a goodbye the daemon logs an error for every connection that ends.
+	// It is a courtesy, so a daemon that hangs is not waited for.
+	timer := time.AfterFunc(min(c.timeout, time.Second), func() { c.fail(ErrClosed) })
+	defer timer.Stop()
+	_ = c.call(c.rpc.ConnectClose)
+	c.unwatch()
+	c.fail(ErrClosed)
+}
+
+// fail closes the connection. The first cause stands.
+func (c *Conn) fail(cause error) {
+	c.mu.Lock()
+	if c.cause == nil {
+		c.cause = cause
+	}
+	c.mu.Unlock()
+	c.sock.Close()
+}
+
+func (c *Conn) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// call makes one or a few remote calls under one deadline.
+//
+// go-libvirt can neither abandon a call nor be given a deadline; a read deadline
+// on the socket sends its reader into a busy loop. Closing the socket is what
+// makes every call return and its goroutines end.
+func (c *Conn) call(f func() error) error {
+	if err := c.failed(); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(c.timeout, func() { c.fail(timeoutError{c.timeout}) })
+	defer timer.Stop()
+	err := f()
+	if err == nil {
+		return nil
+	}
+	if e := (golibvirt.Error{}); errors.As(err, &e) {
+		return rpcError(e)
+	}
+	if broken(err) {
+		c.fail(ErrLost)
+		return c.failed()
+	}
+	return err
+}
+
+// broken reports whether go-libvirt's error means that the connection is gone.
+func broken(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, golibvirt.ErrInterrupted) || // it went while waiting for the answer
+		errors.Is(err, syscall.EINVAL) || // it had gone before
+		errors.As(err, &netErr) // it went while sending
+}

@@ -1,0 +1,80 @@
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+)
+
+// What a caller may decide on, by errors.Is.
+var (
+	// ErrNotFound: libvirt knows no such domain or network, or no longer.
+	ErrNotFound = errors.New("not found")
+	// ErrDenied: libvirt is there and does not let this user do that.
+	ErrDenied = errors.New("permission denied")
+	// ErrRemote: the URI names a libvirt on another host or over a network.
+	ErrRemote = errors.New("not a libvirt on this host")
+	// ErrTimeout: a call's deadline has passed. The connection is closed.
+	ErrTimeout = errors.New("libvirt did not answer in time")
+	// ErrLost: the connection broke, mostly because the daemon ended.
+	ErrLost = errors.New("connection to libvirt lost")
+	// ErrClosed: the connection was closed by Close.
+	ErrClosed = errors.New("connection to libvirt closed")
+)
+
+// timeoutError is an ErrTimeout that says how long was waited.
+type timeoutError struct{ after time.Duration }
+
+func (e timeoutError) Error() string        { return fmt.Sprintf("libvirt did not answer within %v", e.after) }
+func (e timeoutError) Is(target error) bool { return target == ErrTimeout }
+
+// rpcError is what libvirt itself answered.
+type rpcError golibvirt.Error
+
+func (e rpcError) Error() string { return e.Message }
+
+// Is maps libvirt's VIR_ERR_* to the sentinels.
+func (e rpcError) Is(target error) bool {
+	switch golibvirt.ErrorNumber(e.Code) {
+	case golibvirt.ErrNoDomain, golibvirt.ErrNoNetwork:
+		return target == ErrNotFound
+	case golibvirt.ErrAuthFailed, golibvirt.ErrAuthCancelled, golibvirt.ErrAuthUnavailable, golibvirt.ErrAccessDenied:
+		return target == ErrDenied
+	}
+	return false
+}
+
+func hasCode(err error, code golibvirt.ErrorNumber) bool {
+	var e rpcError
+	return errors.As(err, &e) && e.Code == uint32(code)
+}
+
+// hints are what to do about an error, first match first.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{ErrRemote, "taps are set on the host that they are on: run virt-mtu there, with a qemu:/// URI"},
+	{ErrTimeout, "a call may wait for a hook, or for a job on its domain (virsh domjobinfo); if `virsh list` hangs too, see the log of virtqemud or libvirtd"},
+	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
+	{ErrDenied, "run this as root"},
+	{fs.ErrPermission, "run this as root, or as a member of the socket's group (mostly libvirt)"},
+	{fs.ErrNotExist, "is libvirt installed and running here? systemctl status virtqemud.socket libvirtd.socket (a session's daemon starts with: virsh -c qemu:///session list)"},
+	{syscall.ECONNREFUSED, "nothing listens on that socket: systemctl status virtqemud.socket libvirtd.socket"},
+	{syscall.EAGAIN, "the daemon takes no connections, so it hangs or is overloaded: see the log of virtqemud or libvirtd"},
+}
+
+// Hint returns what a person may do about an error of this package; empty where
+// there is nothing to say beyond the error itself.
+func Hint(err error) string {
+	for _, h := range hints {
+		if errors.Is(err, h.err) {
+			return h.hint
+		}
+	}
+	return ""
+}

@@ -1,0 +1,159 @@
+// Package owned reads and writes the record of what virt-mtu put into a domain's
+// definition: which NIC, what stood there before, what was set. It is kept in the
+// domain's own metadata, so it goes with the definition wherever that goes.
+//
+// It does not decide what to do about a NIC; it only says whose value stands there.
+package owned
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"virt-mtu/internal/domxml"
+)
+
+// The node of a domain's metadata that holds the record.
+const (
+	URI = "urn:virt-mtu:owned:1"
+	Key = "virt-mtu-owned"
+)
+
+// Entry is one NIC's <mtu>. All MTUs in bytes of IP packet, 0: no <mtu>.
+type Entry struct {
+	MAC    string
+	Before int // what undo brings back
+	Set    int // what virt-mtu set
+	// Next is the value about to replace Set; 0 once settled, or where nothing
+	// is under way. A run that was killed in between leaves both, and either is
+	// then ours.
+	Next int
+}
+
+// Record is a domain's entries, at most one a MAC.
+type Record []Entry
+
+// Of returns the entry of a NIC.
+func (r Record) Of(mac string) (Entry, bool) {
+	for _, e := range r {
+		if e.MAC == mac {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Owns reports whether virt-mtu set this value on this NIC. No <mtu> is nobody's.
+func (r Record) Owns(mac string, mtu int) bool {
+	e, ok := r.Of(mac)
+	return ok && mtu != 0 && (mtu == e.Set || mtu == e.Next)
+}
+
+// Intend returns the record to write before a NIC's <mtu> goes from one value to
+// another.
+func (r Record) Intend(mac string, from, to int) Record {
+	e := Entry{MAC: mac, Before: from, Set: to}
+	if old, ok := r.Of(mac); ok && r.Owns(mac, from) {
+		e = Entry{MAC: mac, Before: old.Before, Set: from, Next: to}
+	}
+	return append(r.without(mac), e)
+}
+
+// Settle returns the record for NICs as they now are: entries whose value is no
+// longer on its NIC are dropped, and what was under way is done.
+func (r Record) Settle(nics []domxml.NIC) Record {
+	var out Record
+	for _, n := range nics {
+		if e, ok := r.Of(n.MAC); ok && r.Owns(n.MAC, n.MTU) {
+			out = append(out.without(n.MAC), Entry{MAC: n.MAC, Before: e.Before, Set: n.MTU})
+		}
+	}
+	return out
+}
+
+func (r Record) without(mac string) Record {
+	var out Record
+	for _, e := range r {
+		if e.MAC != mac {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// XML returns the metadata node without its namespace, which libvirt adds; empty
+// for an empty record: the node is to be removed.
+func (r Record) XML() string {
+	if len(r) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("<nics>")
+	for _, e := range r {
+		fmt.Fprintf(&b, "<nic mac='%s' before='%d' set='%d'", e.MAC, e.Before, e.Set)
+		if e.Next != 0 {
+			fmt.Fprintf(&b, " next='%d'", e.Next)
+		}
+		b.WriteString("/>")
+	}
+	b.WriteString("</nics>")
+	return b.String()
+}
+
+// FromMetadata reads the record out of a domain's metadata. A domain without one
+// has an empty record; one that does not parse is an error, since to guess would
+// be to change, or to forget, what an admin wrote.
+func FromMetadata(meta map[string]domxml.Element) (Record, error) {
+	node, ok := meta[URI]
+	if !ok {
+		return nil, nil
+	}
+	var r Record
+	for _, c := range node.Children {
+		if c.Name.Local != "nic" {
+			return nil, fmt.Errorf("metadata %s: unknown element <%s>", URI, c.Name.Local)
+		}
+		e, err := entry(c.Attrs)
+		if err != nil {
+			return nil, fmt.Errorf("metadata %s: %w", URI, err)
+		}
+		if _, twice := r.Of(e.MAC); twice {
+			return nil, fmt.Errorf("metadata %s: two entries for %s", URI, e.MAC)
+		}
+		r = append(r, e)
+	}
+	return r, nil
+}
+
+func entry(attrs []xml.Attr) (Entry, error) {
+	var e Entry
+	for _, a := range attrs {
+		var dst *int
+		switch a.Name.Local {
+		case "mac":
+			if len(a.Value) != len("52:54:00:00:00:01") || strings.Trim(a.Value, "0123456789abcdef:") != "" {
+				return Entry{}, fmt.Errorf("mac=%q is not as virt-mtu writes it", a.Value)
+			}
+			e.MAC = a.Value
+			continue
+		case "before":
+			dst = &e.Before
+		case "set":
+			dst = &e.Set
+		case "next":
+			dst = &e.Next
+		default:
+			return Entry{}, fmt.Errorf("unknown attribute %q", a.Name.Local)
+		}
+		n, err := strconv.Atoi(a.Value)
+		if err != nil || n < 0 || n > domxml.MaxMTU {
+			return Entry{}, fmt.Errorf("%s=%q is no MTU", a.Name.Local, a.Value)
+		}
+		*dst = n
+	}
+	if e.MAC == "" {
+		return Entry{}, fmt.Errorf("no mac")
+	}
+	return e, nil
+}

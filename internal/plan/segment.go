@@ -1,0 +1,161 @@
+package plan
+
+import (
+	"fmt"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/host"
+)
+
+// Certainty is how far a number is known.
+type Certainty int
+
+const (
+	Unknown Certainty = iota
+	AtMost            // it is this or less
+	Known
+)
+
+// Uplink is a bridge port that leads off the host.
+type Uplink struct {
+	Name string
+	MTU  int
+	// Tunnel: what lies under it may carry less than its MTU says.
+	Tunnel bool
+}
+
+// Segment is the layer-2 segment that a NIC is on.
+type Segment struct {
+	// Bridge that the NIC's tap is a port of; empty where none is known. BridgeMTU
+	// is 0 where it is not a Linux bridge of this host.
+	Bridge    string
+	BridgeMTU int
+	// Uplinks of the bridge; with none the segment ends at the bridge.
+	Uplinks []Uplink
+	// Holder is the port whose own MTU may be what keeps an automatic bridge
+	// below its uplinks; empty where no port does.
+	Holder string
+
+	MTU       int // what the segment carries; 0 where Unknown
+	Certainty Certainty
+	Why       string // how the number came about, or why there is none
+}
+
+// maxTap is the largest MTU of a tap: 65535 less an Ethernet header (the kernel's
+// drivers/net/tun.c). With a larger <mtu> the domain does not start.
+const maxTap = 65521
+
+// tunnels are the kinds of link whose MTU is somebody's setting, not what their
+// underlay leaves them. A link whose kind the kernel did not tell may be one: older
+// kernels name no driver for some.
+var tunnels = map[string]bool{
+	"":      true,
+	"vxlan": true, "geneve": true, "gretap": true, "ip6gretap": true,
+	"erspan": true, "ip6erspan": true, "l2tp_eth": true, "batadv": true, "bareudp": true,
+}
+
+// minUplink returns the smallest of the uplinks; false: there is none.
+func (s *Segment) minUplink() (Uplink, bool) {
+	if len(s.Uplinks) == 0 {
+		return Uplink{}, false
+	}
+	least := s.Uplinks[0]
+	for _, u := range s.Uplinks[1:] {
+		if u.MTU < least.MTU {
+			least = u
+		}
+	}
+	return least, true
+}
+
+// BelowUplinks reports whether the bridge stands below all its uplinks: pinned
+// there, or dragged there by a port. The two cannot be told apart.
+func (s *Segment) BelowUplinks() bool {
+	least, ok := s.minUplink()
+	return ok && s.BridgeMTU < least.MTU
+}
+
+// SegmentOf finds a NIC's segment and computes what it carries: the bridge's MTU,
+// capped by the smallest uplink's; for a libvirt network its own <mtu> if it has one.
+func SegmentOf(n domxml.NIC, h *host.Snapshot) Segment {
+	bridge, ovs := n.Bridge, n.VirtualPort == "openvswitch"
+	if n.Type == "network" {
+		network, ok := h.Network(n.Network)
+		if bridge == "" {
+			bridge = network.Bridge
+		}
+		ovs = ovs || network.OVS
+		switch {
+		case network.MTU > 0:
+			s := bridgeSegment(bridge, ovs, h)
+			s.MTU, s.Certainty = network.MTU, Known
+			s.Why = fmt.Sprintf("network %s has %d", network.Name, network.MTU)
+			return s
+		case bridge == "" && !ok:
+			return Segment{Why: fmt.Sprintf("which bridge network %q is on is not known", n.Network)}
+		case bridge == "":
+			return Segment{Why: fmt.Sprintf("network %s has no bridge (forward mode %q)", n.Network, network.Forward)}
+		}
+	}
+	if n.Type == "ethernet" || bridge == "" {
+		return Segment{Why: "the NIC names no bridge"}
+	}
+	return bridgeSegment(bridge, ovs, h)
+}
+
+func bridgeSegment(bridge string, ovs bool, h *host.Snapshot) Segment {
+	s := Segment{Bridge: bridge}
+	link, ok := h.Link(bridge)
+	switch {
+	case ovs || link.Kind == "openvswitch":
+		s.Why = fmt.Sprintf("%s is Open vSwitch's, and what its uplinks carry is not known", bridge)
+		return s
+	case !ok:
+		s.Why = fmt.Sprintf("there is no bridge %q here", bridge)
+		return s
+	case link.Kind != "bridge":
+		s.Why = fmt.Sprintf("%s is not a bridge", bridge)
+		return s
+	}
+	s.BridgeMTU, s.MTU, s.Certainty = link.MTU, min(link.MTU, maxTap), Known
+	s.Why = fmt.Sprintf("bridge %s has %d", bridge, link.MTU)
+	ports := h.Ports(bridge)
+	s.Uplinks = uplinks(ports)
+	for _, u := range s.Uplinks {
+		if u.MTU < s.MTU {
+			s.MTU, s.Why = u.MTU, fmt.Sprintf("uplink %s of bridge %s has %d", u.Name, bridge, u.MTU)
+		}
+		if u.Tunnel {
+			s.Certainty = AtMost
+		}
+	}
+	if s.BelowUplinks() {
+		for _, p := range ports {
+			if p.MTU == link.MTU {
+				s.Holder = p.Name
+				break
+			}
+		}
+	}
+	return s
+}
+
+// uplinks picks the ports that are neither taps nor veths; veths count only where
+// there is no other, since they mostly lead to containers.
+func uplinks(ports []host.Link) []Uplink {
+	var up, veths []Uplink
+	for _, p := range ports {
+		u := Uplink{Name: p.Name, MTU: p.MTU, Tunnel: tunnels[p.Kind]}
+		switch {
+		case p.Tap:
+		case p.Kind == "veth":
+			veths = append(veths, u)
+		default:
+			up = append(up, u)
+		}
+	}
+	if len(up) == 0 {
+		return veths
+	}
+	return up
+}

@@ -1,0 +1,115 @@
+package plan
+
+import (
+	"fmt"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/nicmodel"
+)
+
+// Tap is what to do about one live tap.
+type Tap struct {
+	MAC    string
+	Device string
+	Bridge string
+	MTU    int // as it is; 0: the device is not there
+	Want   int // what it should be at least; 0: nothing is known
+	Raise  bool
+	Reason string
+}
+
+// Taps plans the taps of a domain that has them: a running one, or one whose
+// start has come as far as libvirt's start hook. The plan must be that of its live
+// XML.
+//
+// A tap should have the largest of its guest's MTU, its bridge's and the smallest
+// uplink's. The bridge alone will not do: where the guest's MTU is small, libvirt
+// has set the tap to it, and a bridge that follows its ports down with it. A live
+// tap is never lowered.
+func (p *Plan) Taps(h *host.Snapshot) []Tap {
+	var taps []Tap
+	for _, n := range p.NICs {
+		if n.XML.Target == "" || !nicmodel.LookupType(n.XML.Type).Bridged || n.Ignored {
+			continue
+		}
+		taps = append(taps, tap(n, h))
+	}
+	return taps
+}
+
+func tap(n NIC, h *host.Snapshot) Tap {
+	seg := n.Segment
+	t := Tap{MAC: n.XML.MAC, Device: n.XML.Target, Bridge: seg.Bridge}
+	if seg.BridgeMTU == 0 {
+		t.Reason = seg.Why
+		return t
+	}
+	link, ok := h.Link(t.Device)
+	switch {
+	case !ok:
+		t.Reason = fmt.Sprintf("there is no device %q", t.Device)
+		return t
+	case !link.Tap:
+		t.Reason = fmt.Sprintf("%s is not a tap: left alone", t.Device)
+		return t
+	case link.Master != seg.Bridge:
+		t.Reason = fmt.Sprintf("%s is not a port of %s: left alone", t.Device, seg.Bridge)
+		return t
+	}
+	t.MTU, t.Want, t.Reason = link.MTU, seg.BridgeMTU, fmt.Sprintf("bridge %s has %d", seg.Bridge, seg.BridgeMTU)
+	if least, ok := seg.minUplink(); ok && least.MTU > t.Want {
+		t.Want, t.Reason = least.MTU, fmt.Sprintf("uplink %s has %d", least.Name, least.MTU)
+	}
+	if n.XML.MTU > t.Want {
+		t.Want, t.Reason = n.XML.MTU, fmt.Sprintf("the guest has %d", n.XML.MTU)
+	}
+	t.Want = min(t.Want, maxTap)
+	t.Raise = t.Want > t.MTU
+	return t
+}
+
+// Arrival is what the destination of a migration says of one NIC.
+type Arrival struct {
+	NIC     domxml.NIC
+	Blocked bool   // its large packets would vanish here
+	Reason  string // empty: nothing to say
+}
+
+// Arrivals judges a guest that is about to migrate to this host by its <mtu>: an
+// uplink (with none: the bridge) below it blocks; the bridge alone below it is
+// worth a warning, since the wire carries what the host's own address and smaller
+// taps do not. A NIC without <mtu> is no reason for anything.
+func (p *Plan) Arrivals() []Arrival {
+	var out []Arrival
+	for _, n := range p.NICs {
+		if n.XML.MTU == 0 || n.Ignored || !nicmodel.LookupType(n.XML.Type).Bridged {
+			continue
+		}
+		out = append(out, arrival(n))
+	}
+	return out
+}
+
+func arrival(n NIC) Arrival {
+	a := Arrival{NIC: n.XML}
+	seg := n.Segment
+	least, wired := seg.minUplink()
+	switch {
+	case seg.BridgeMTU == 0:
+		a.Reason = seg.Why + ": not known whether it carries " + fmt.Sprint(n.XML.MTU)
+	case wired && least.MTU < n.XML.MTU:
+		a.Blocked = true
+		a.Reason = fmt.Sprintf("the guest has %d, but uplink %s of bridge %s carries %d here: its larger packets would vanish",
+			n.XML.MTU, least.Name, seg.Bridge, least.MTU)
+	case !wired && seg.MTU < n.XML.MTU:
+		a.Blocked = true
+		a.Reason = fmt.Sprintf("the guest has %d, but %s here: its larger packets would vanish", n.XML.MTU, seg.Why)
+	case seg.BridgeMTU < n.XML.MTU:
+		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d here: the wire carries it, the host's own address and smaller taps do not",
+			n.XML.MTU, seg.Bridge, seg.BridgeMTU)
+	case seg.Certainty == AtMost:
+		a.Reason = seg.Why + ", and a tunnel may carry less than its MTU: not known whether it carries " + fmt.Sprint(n.XML.MTU)
+	}
+	return a
+}

@@ -1,0 +1,37 @@
+package plan
+
+import (
+	"fmt"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/owned"
+)
+
+// Undo plans to take out of a definition exactly what the record says virt-mtu put
+// in: what stood there before comes back. A value that is not the record's is
+// somebody's own, and stays.
+func Undo(d domxml.Domain) (Plan, error) {
+	record, err := owned.FromMetadata(d.Metadata)
+	if err != nil {
+		return Plan{}, err
+	}
+	var p Plan
+	for _, x := range d.NICs {
+		n := NIC{XML: x, Set: x.MTU, Told: told(x), Action: None, Ours: record.Owns(x.MAC, x.MTU)}
+		entry, recorded := record.Of(x.MAC)
+		switch {
+		case n.Ours && entry.Before == 0:
+			n.Action, n.Set = Remove, 0
+			n.Reason = "put in by virt-mtu"
+		case n.Ours:
+			n.Action, n.Set, n.Target = Update, entry.Before, entry.Before
+			n.Reason = fmt.Sprintf("%d stood there before virt-mtu", entry.Before)
+		case recorded && x.MTU != entry.Before:
+			n.Reason = "changed by somebody since virt-mtu set it: kept"
+		default:
+			n.Reason = "not virt-mtu's"
+		}
+		p.NICs = append(p.NICs, n)
+	}
+	return p, nil
+}

@@ -1,0 +1,90 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotBridge is Pin's for a link that is no Linux bridge.
+var ErrNotBridge = errors.New("the kernel says it is no Linux bridge")
+
+// maxBridgeMTU is ETH_MAX_MTU, in bytes of IP packet.
+const maxBridgeMTU = 65535
+
+// Pin makes a Linux bridge keep the MTU that it has now. Until somebody sets the MTU
+// of a bridge it follows its smallest port; setting it to what it is already is
+// nothing to the kernel. So Pin sets it one higher and back (at the maximum: one
+// lower). The kernel does not tell whether a bridge is pinned.
+//
+// Whoever reads the bridge meanwhile, some microseconds, sees the odd value, and
+// netlink tells of both changes. Pins wait for one another. A process killed
+// between the two sets leaves the bridge one off.
+func Pin(bridge string) error {
+	if err := pin(bridge); err != nil {
+		return fmt.Errorf("pin bridge %q: %w", bridge, err)
+	}
+	return nil
+}
+
+func pin(bridge string) error {
+	l, err := openLink(bridge)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	unlock, err := lockBridge(bridge)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	mtu, err := l.get(unix.SIOCGIFMTU)
+	if err != nil {
+		return err
+	}
+	other := mtu + 1
+	if mtu >= maxBridgeMTU {
+		other = mtu - 1
+	}
+	if err := l.setMTU(other); err != nil {
+		return err
+	}
+	err = l.setMTU(mtu)
+	if err != nil { // no memory, or a listener's veto: it may pass
+		err = l.setMTU(mtu)
+	}
+	if err != nil {
+		return fmt.Errorf("left at %d, where it had %d: %w", other, mtu, err)
+	}
+	return nil
+}
+
+// lockBridge keeps two Pins of one bridge apart: the second would take the first
+// one's odd value for the bridge's own, and leave it there. libvirt runs the hooks
+// of guests that start together at the same time.
+//
+// The lock is on a file that the kernel has for each Linux bridge and for root
+// alone (mode 0200), so that it needs no folder of ours and nobody else can hold
+// it. Nothing is written to it: that would flush the bridge's table.
+func lockBridge(bridge string) (unlock func(), err error) {
+	fd, err := unix.Open(sysNet+bridge+"/bridge/flush", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, ErrNotBridge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open its bridge/flush in %s to lock it: %w", sysNet, err)
+	}
+	for {
+		err = unix.Flock(fd, unix.LOCK_EX)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return func() { unix.Close(fd) }, nil
+}
