@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,12 +89,13 @@ func startDaemon(t *testing.T) *daemon {
 		if err1 != nil {
 			return false
 		}
-		// It is there before libvirtd listens on it.
-		sock, err := net.Dial("unix", d.path("/run/libvirt/libvirt-sock"))
+		// The socket is there before libvirtd listens on it.
+		c, err := Dial(context.Background(), d.uri(), time.Second)
 		if err != nil {
 			return false
 		}
-		return sock.Close() == nil
+		c.Close()
+		return true
 	})
 	return d
 }

@@ -4,11 +4,12 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 rounds=${1:-300}
 lab=$top/test/lab/lab
-out=$top/build/bench
 host=bench-hook-$$
 
 [ "$(id -u)" = 0 ] || { echo "bench: not root" >&2; exit 1; }
-mkdir -p "$out"
+mkdir -p "$top/build"
+out=$(mktemp -d "$top/build/bench.XXXXXX")
+trap '"$lab" down "$host"; rm -rf "$out"' EXIT
 cd "$top/test/bench/hook"
 gcc -O2 -static -o "$out/drain-c" rivals/drain.c
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$out/" . ./rivals/empty ./rivals/drain
@@ -16,7 +17,6 @@ CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$out/" . .
 sed -e '/<mtu /d' -e "s/bridge='virbr0'/bridge='br0'/" -e "s#<target dev='vnet.'/>#&<mtu size='9000'/>#" \
 	"$top/examples/everything.xml" >"$out/start.xml"
 
-trap '"$lab" down "$host"' EXIT
 "$lab" up "$host"
 "$lab" bridge "$host" br0 9000
 "$lab" uplink "$host" br0 eth0 9000

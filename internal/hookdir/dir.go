@@ -1,0 +1,178 @@
+package hookdir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"virt-mtu/internal/plan"
+)
+
+// Default is libvirt's hook directory: SYSCONFDIR/libvirt/hooks, which libvirt
+// cannot be told to look for elsewhere.
+const Default Dir = "/etc/libvirt/hooks"
+
+// name of the hook in qemu.d. libvirt goes by the bytes of the names: there is room
+// before it and behind it.
+const name = "50-virt-mtu"
+
+// FirstVersion of libvirt that runs what lies in qemu.d, as libvirt counts it:
+// 1,000,000 * major + 1,000 * minor + release.
+const FirstVersion = 6_005_000
+
+// ErrNoLibvirt: there is no folder for the hook directory to be in.
+var ErrNoLibvirt = errors.New("libvirt is not installed here")
+
+// ForeignError: what lies at the hook's path is not virt-mtu's.
+type ForeignError struct{ Path string }
+
+func (e *ForeignError) Error() string { return fmt.Sprintf("%q is there and not virt-mtu's", e.Path) }
+
+// Remedy is what to do about it.
+func (e *ForeignError) Remedy() string {
+	return "see what it is, and move it to another name, or away: ls -l " + plan.ShellWord(e.Path)
+}
+
+// Dir is a hook directory of libvirt.
+type Dir string
+
+// Folder is where the hook goes. libvirt runs every executable file in it.
+func (d Dir) Folder() string { return filepath.Join(string(d), "qemu.d") }
+
+// Hook is the hook's path.
+func (d Dir) Hook() string { return filepath.Join(d.Folder(), name) }
+
+// Installed reports whether the hook is in its place. What lies there instead is a
+// *ForeignError.
+func (d Dir) Installed() (bool, error) {
+	_, err := os.Lstat(d.Hook())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	mine, err := ours(d.Hook())
+	if err != nil {
+		return false, err
+	}
+	if !mine {
+		return false, &ForeignError{d.Hook()}
+	}
+	return true, nil
+}
+
+// Change is what Install did.
+type Change struct {
+	Made    []string // folders
+	Copied  bool     // false: the same was there
+	Updated bool     // another build was there, or the same one behind a link or not executable
+}
+
+// Install puts a copy of the hook at src in its place. A copy, and not a link: under
+// AppArmor libvirt may execute what lies in its hook directory, and hardly anything
+// else. Errors: ErrNoLibvirt, *ForeignError.
+func (d Dir) Install(src string) (Change, error) {
+	var c Change
+	if _, err := os.Stat(filepath.Dir(string(d))); errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("no folder %q: %w", filepath.Dir(string(d)), ErrNoLibvirt)
+	}
+	there, err := d.Installed()
+	if err != nil {
+		return c, err
+	}
+	if there && d.upToDate(src) {
+		return c, nil
+	}
+	for _, dir := range []string{string(d), d.Folder()} {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			c.Made = append(c.Made, dir)
+		}
+	}
+	if err := d.put(src); err != nil {
+		return c, fmt.Errorf("install hook: %w", err)
+	}
+	c.Copied, c.Updated = true, there
+	return c, nil
+}
+
+// upToDate reports whether src's content lies in the hook's place, as a file of
+// root's that libvirt can execute.
+func (d Dir) upToDate(src string) bool {
+	e, err := stat(d.Hook())
+	if err != nil || e.link != "" || !e.executable {
+		return false
+	}
+	same, err := sameContent(src, d.Hook())
+	return err == nil && same
+}
+
+// put copies src to the hook's place. Until it is whole the copy lies where libvirt
+// runs nothing but files of certain names; a file in qemu.d that cannot be executed
+// to its end stops every domain start. The rename is what makes it appear.
+func (d Dir) put(src string) (err error) {
+	if err := os.MkdirAll(d.Folder(), 0o755); err != nil {
+		return err
+	}
+	in, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(string(d), "."+name+".")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		out.Close()
+		if err != nil {
+			os.Remove(out.Name())
+		}
+	}()
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	if err := out.Chmod(0o755); err != nil {
+		return err
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), d.Hook())
+}
+
+// Uninstall takes the hook out, and reports whether it was there. Folders stay.
+// Error: *ForeignError.
+func (d Dir) Uninstall() (bool, error) {
+	there, err := d.Installed()
+	if !there || err != nil {
+		return false, err
+	}
+	if err := os.Remove(d.Hook()); err != nil {
+		return false, fmt.Errorf("remove hook: %w", err)
+	}
+	return true, nil
+}
+
+// Copies are the other places where libvirt finds and runs virt-mtu's hook.
+func (d Dir) Copies() ([]string, error) {
+	entries, err := d.entries()
+	if err != nil {
+		return nil, err
+	}
+	return copies(entries, d.Hook()), nil
+}
+
+// sameContent reports whether two files hold the same bytes.
+func sameContent(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	return bytes.Equal(x, y), err
+}
