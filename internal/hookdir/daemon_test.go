@@ -188,6 +188,7 @@ func TestLoaded(t *testing.T) {
 		must(t, Forget())
 		must(t, os.Rename(old, filepath.Join(string(d), "qemu"))) // ctime is now
 		is("a later hook", false)
+		time.Sleep(50 * time.Millisecond) // a start time is good to 10 ms
 		daemon2, _ := daemon(t, exe, "virtqemud")
 		daemons, err = Daemons()
 		must(t, err)

@@ -89,8 +89,16 @@ func (d Dir) Install(src string) (Change, error) {
 		return c, nil
 	}
 	for _, dir := range []string{string(d), d.Folder()} {
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
 			c.Made = append(c.Made, dir)
+			err = os.Chmod(dir, 0o755) // whatever the umask
+		}
+		if err != nil {
+			return c, fmt.Errorf("install hook: %w", err)
 		}
 	}
 	if err := d.put(src); err != nil {
@@ -115,9 +123,6 @@ func (d Dir) upToDate(src string) bool {
 // runs nothing but files of certain names; a file in qemu.d that cannot be executed
 // to its end stops every domain start. The rename is what makes it appear.
 func (d Dir) put(src string) (err error) {
-	if err := os.MkdirAll(d.Folder(), 0o755); err != nil {
-		return err
-	}
 	in, err := os.Open(src)
 	if err != nil {
 		return err

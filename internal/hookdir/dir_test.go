@@ -49,10 +49,9 @@ func tree(t *testing.T, dir string) map[string]string {
 }
 
 func TestInstall(t *testing.T) {
-	unix.Umask(0o077) // that of a careful admin must not show
-	etc := t.TempDir()
-	must(t, os.Chmod(etc, 0o755))
-	d := Dir(filepath.Join(etc, "hooks"))
+	umask := unix.Umask(0o077) // that of a careful admin must not show
+	defer unix.Umask(umask)
+	d := Dir(filepath.Join(t.TempDir(), "hooks"))
 	first, second := build(t, "01"), build(t, "02")
 	install := func(src string, want Change) {
 		t.Helper()
@@ -68,7 +67,6 @@ func TestInstall(t *testing.T) {
 			t.Errorf("the hook is not a copy of %s: %v", src, err)
 		}
 	}
-	// MkdirAll goes by the umask: the folders' mode is the admin's choice but for the hook's own.
 	install(first, Change{Made: []string{string(d), d.Folder()}, Copied: true})
 	install(first, Change{})
 	install(second, Change{Copied: true, Updated: true})
