@@ -59,6 +59,7 @@ type host struct {
 
 // onHost runs a test on a host of its own.
 func onHost(t *testing.T, body func(*testing.T, *host)) {
+	t.Parallel() // each is a process with namespaces of its own
 	netns.Run(t, func(t *testing.T) {
 		cover(t, "/dev", "log")
 		cover(t, "/etc", "virt-mtu", "libvirt")
@@ -102,11 +103,13 @@ func (h *host) listen(t *testing.T) {
 // nothing in the log.
 func (h *host) reset(t *testing.T) {
 	t.Helper()
+	var del strings.Builder
 	for _, name := range links(t) {
-		if _, err := os.Stat("/sys/class/net/" + name); err == nil && name != "lo" { // the end of a veth goes with the other
-			netns.IP(t, "link del "+name)
+		if name != "lo" && !strings.HasPrefix(name, "wire") { // a wire goes with its uplink
+			fmt.Fprintf(&del, "link del %s\n", name)
 		}
 	}
+	netns.IP(t, del.String())
 	for _, dir := range []string{state.DefaultBase, "/run/libvirt", "/etc/libvirt", filepath.Dir(policy.DefaultPath)} {
 		must(t, os.RemoveAll(dir))
 	}

@@ -97,6 +97,6 @@ func newRoot() *cobra.Command {
 	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system)")
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
 	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json")
-	root.AddCommand(newFix(g), newRewrite(g))
+	root.AddCommand(newFix(g), newRewrite(g), newHook(g))
 	return root
 }

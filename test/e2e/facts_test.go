@@ -3,12 +3,14 @@ package e2e
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"virt-mtu/internal/nicmodel"
 	"virt-mtu/test/lab"
 )
 
@@ -30,7 +32,8 @@ func TestIntegrationLibvirtFacts(t *testing.T) {
 	t.Run("a failing reconnect kills the guest", func(t *testing.T) { reconnect(t, h) })
 	t.Run("update-device --config changes the mtu alone", func(t *testing.T) { updateDevice(t, h) })
 	t.Run("one mtu on a direct interface fails the define", func(t *testing.T) { direct(t, h) })
-	t.Run("a guest", func(t *testing.T) { guest(t, h) })
+	t.Run("a guest and what hooks print", func(t *testing.T) { guest(t, h) })
+	t.Run("NIC models", func(t *testing.T) { models(t, h) })
 }
 
 // recorder is a hook that writes down its operation and then does what the file
@@ -241,32 +244,39 @@ func updateDevice(t *testing.T, h *lab.Host) {
 	if err := events.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := make(chan string)
+	t.Cleanup(func() { events.Process.Kill(); events.Wait() })
+	lines := make(chan string, 1000)
 	go func() {
 		for scan := bufio.NewScanner(stdout); scan.Scan(); {
 			lines <- scan.Text()
 		}
-		close(lines)
 	}()
-	// A title set is an event: it says that somebody listens, then that nothing came before.
-	sentinel := func(what string) {
-		for i := range 100 {
-			h.Run(t, "virsh", "-q", "desc", "--config", "--title", "k1", fmt.Sprint(what, i))
-			select {
-			case line := <-lines:
-				if !strings.Contains(line, "metadata-change") {
-					t.Errorf("event %s: %s", what, line)
+	// eventOf changes one kind of text until that is heard of. Heard before, it says that
+	// somebody listens; after, that nothing else is on its way any more.
+	eventOf := func(kind string, flag ...string) {
+		t.Helper()
+		for i := range 50 {
+			h.Run(t, slices.Concat([]string{"virsh", "-q", "desc", "--config"}, flag, []string{"k1", fmt.Sprint(kind, i)})...)
+			for wait := time.After(200 * time.Millisecond); ; {
+				select {
+				case line := <-lines:
+					if !strings.Contains(line, "'metadata-change'") {
+						t.Errorf("an event: %s", line)
+					}
+					if strings.Contains(line, "type "+kind) {
+						return
+					}
 					continue
+				case <-wait:
 				}
-				return
-			case <-time.After(100 * time.Millisecond):
+				break
 			}
 		}
-		t.Fatal("no event ever came")
+		t.Fatalf("no event of a new %s", kind)
 	}
-	sentinel("before")
+	eventOf("title", "--title")
 	h.Run(t, "virsh", "-q", "update-device", "--config", "k1", "/run/lab/nic.xml")
-	sentinel("after")
+	eventOf("description")
 
 	if diff := cmp.Diff(running, live(t, h, "k1")); diff != "" {
 		t.Errorf("live XML (-before +after):\n%s", diff)
@@ -278,7 +288,7 @@ func updateDevice(t *testing.T, h *lab.Host) {
 	without := func(xml string) []string {
 		var lines []string
 		for line := range strings.Lines(xml) {
-			if s := strings.TrimSpace(line); !strings.HasPrefix(s, "<mtu ") && !strings.HasPrefix(s, "<title>") {
+			if s := strings.TrimSpace(line); !strings.HasPrefix(s, "<mtu ") && !strings.HasPrefix(s, "<title>") && !strings.HasPrefix(s, "<description>") {
 				lines = append(lines, line)
 			}
 		}
@@ -305,7 +315,7 @@ func direct(t *testing.T, h *lab.Host) {
 	h.Run(t, "virsh", "-q", "undefine", "d1")
 }
 
-// The claims that only a guest can prove, on one boot each way.
+// What a hook prints, to the guest.
 func guest(t *testing.T, h *lab.Host) {
 	// What a hook prints at prepare and start is thrown away.
 	do(t, h, "qemu", injectAt("prepare")+injectAt("start")+injectAt("restore"))
@@ -332,13 +342,78 @@ func guest(t *testing.T, h *lab.Host) {
 	}
 	destroy(t, h, "k1")
 
-	// What does work: the definition had it before the start.
-	h.Define(t, h.Domain(t, "k2", nic("virtio", 9000)))
-	if got := h.Boot(t, "k2"); got != 9000 {
+}
+
+// What does work is an <mtu> that stood in the definition, and a virtio NIC. The other
+// models are accepted with it, and their guests told nothing.
+func models(t *testing.T, h *lab.Host) {
+	type nic struct {
+		Driver string
+		MTU    int // as the driver came up
+		Max    int // the most that it takes
+	}
+	wants := []struct {
+		model string
+		nic
+	}{
+		{"virtio", nic{"virtio_net", 9000, 9000}}, // never above what it was told
+		{"e1000", nic{"e1000", 1500, 16110}},
+		{"e1000e", nic{"e1000e", 1500, 9212}},
+		{"vmxnet3", nic{"vmxnet3", 1500, 9000}},
+		{"rtl8139", nic{"8139cp", 1500, 4096}},
+		{"pcnet", nic{"pcnet32", 1500, 1500}},
+	}
+	var interfaces strings.Builder
+	want := make(map[string]nic)
+	for i, w := range wants {
+		mac := fmt.Sprintf("52:54:00:00:01:%02d", i)
+		want[mac] = w.nic
+		fmt.Fprintf(&interfaces, "<interface type='bridge'><mac address='%s'/><source bridge='br0'/><model type='%s'/><mtu size='9000'/></interface>", mac, w.model)
+	}
+	h.Define(t, h.Domain(t, "models", interfaces.String()))
+	if got := h.Boot(t, "models"); got != 9000 {
 		t.Errorf("a guest with <mtu size='9000'/> boots at %d", got)
 	}
 	if !h.Ping(t, lab.GuestAddr, 9000) {
 		t.Error("the guest does not answer to 9000")
 	}
-	destroy(t, h, "k2")
+
+	const most = `
+		cd /sys/class/net
+		for d in eth*; do
+			mtu=$(cat $d/mtu) lo=68 hi=65536
+			while [ $((hi - lo)) -gt 1 ]; do
+				mid=$(((lo + hi) / 2))
+				if ip link set $d mtu $mid 2>/dev/null; then lo=$mid; else hi=$mid; fi
+			done
+			ip link set $d mtu $mtu
+			echo $(cat $d/address) $(basename $(readlink $d/device/driver)) $mtu $lo
+		done`
+	r := h.Guest(t, lab.GuestAddr, "sh", "-c", most)
+	got := make(map[string]nic)
+	for line := range strings.Lines(r.Stdout) {
+		var mac string
+		var n nic
+		if _, err := fmt.Sscan(line, &mac, &n.Driver, &n.MTU, &n.Max); err != nil {
+			t.Fatalf("guest says %q: %v", line, err)
+		}
+		got[mac] = n
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("NICs in the guest, exit %d %s (-want +got):\n%s", r.Exit, r.Stderr, diff)
+	}
+	for _, w := range wants {
+		model, known := nicmodel.Lookup(w.model)
+		if !known {
+			t.Errorf("nicmodel does not know %s", w.model)
+		}
+		if told := w.MTU != nicmodel.Standard; told != (model.Told == nicmodel.ToldVirtio) {
+			t.Errorf("nicmodel says that a guest with %s is told: %q", w.model, model.Told)
+		}
+		// virtio's is what it was told.
+		if model.Max > w.Max && model.Told != nicmodel.ToldVirtio {
+			t.Errorf("nicmodel says that %s carries %d, its driver takes %d", w.model, model.Max, w.Max)
+		}
+	}
+	destroy(t, h, "models")
 }
