@@ -105,7 +105,7 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	defer pool.Close()
 	f := &fix.Fixer{Pool: pool, Config: config, Options: fl.Options, Progress: progress(c)}
 	report, err := fixThem(ctx, f, fl, args)
-	for _, p := range unjoin(err) {
+	for _, p := range unjoin(errors.Join(err, report.Problem())) {
 		complain(c.ErrOrStderr(), p, libvirt.Hint(p))
 	}
 	if werr := show(c, &report, asJSON, fl.DryRun); werr != nil {
@@ -213,13 +213,18 @@ func progress(c *cobra.Command) func(done, total int) {
 	}
 }
 
-// unjoin returns the errors that were joined.
+// unjoin returns the errors that were joined, and joined again.
 func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err == nil {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
 		return nil
+	case !ok:
+		return []error{err}
 	}
-	return []error{err}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, unjoin(e)...)
+	}
+	return all
 }

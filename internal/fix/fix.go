@@ -42,7 +42,7 @@ type job struct {
 	// saved is the managed save image's domain, where there is one.
 	definition, live, saved *domxml.Document
 	err                     error
-	raised                  []plan.Tap
+	taps                    []plan.Tap
 }
 
 // Run works on all domains; what fails for one does not stop the rest, and is in
@@ -50,13 +50,8 @@ type job struct {
 // up, and definitions follow bridges.
 func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	report := Report{Domains: make([]Result, len(domains))}
-	networks, err := f.networks()
-	if err != nil {
-		for i, d := range domains {
-			report.Domains[i] = Failure(d.Name, err)
-		}
-		return report
-	}
+	var networks []host.Network
+	networks, report.problem = f.networks()
 	snapshot, err := f.snapshot(networks)
 	jobs := make([]job, len(domains))
 	for i, d := range domains {
@@ -65,7 +60,7 @@ func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	f.each(jobs, func(i int) { jobs[i].load() })
 	raised := false
 	for i := range jobs {
-		raised = f.taps(&jobs[i], &snapshot) || raised
+		raised = f.raise(&jobs[i], &snapshot) || raised
 	}
 	if raised && !f.DryRun {
 		if snapshot, err = f.snapshot(networks); err != nil {
@@ -82,8 +77,8 @@ func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	return report
 }
 
-// networks reads libvirt's networks. One whose XML does not parse is left out:
-// its NICs are then on a network that is not known.
+// networks reads libvirt's networks. What cannot be read is left out: its NICs are
+// then on a network that is not known, and stay as they are.
 func (f *Fixer) networks() ([]host.Network, error) {
 	conn, err := f.Pool.Get()
 	if err != nil {
@@ -96,11 +91,14 @@ func (f *Fixer) networks() ([]host.Network, error) {
 	}
 	var out []host.Network
 	for _, n := range all {
-		if parsed, err := host.ParseNetwork([]byte(n.XML)); err == nil {
-			out = append(out, parsed)
+		parsed, perr := host.ParseNetwork([]byte(n.XML))
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("read network %q: %w", n.Name, perr))
+			continue
 		}
+		out = append(out, parsed)
 	}
-	return out, nil
+	return out, err
 }
 
 func (f *Fixer) snapshot(networks []host.Network) (host.Snapshot, error) {
@@ -145,8 +143,9 @@ func (f *Fixer) input(d domxml.Domain, s host.Snapshot) plan.Input {
 	}
 }
 
-// taps raises the taps of a running domain, and reports whether any was.
-func (f *Fixer) taps(j *job, s *host.Snapshot) bool {
+// raise raises the taps of a running domain, and reports whether any was, or would
+// be.
+func (f *Fixer) raise(j *job, s *host.Snapshot) (raised bool) {
 	if j.err != nil || j.live == nil || f.Undo {
 		return false
 	}
@@ -156,25 +155,29 @@ func (f *Fixer) taps(j *job, s *host.Snapshot) bool {
 		return false
 	}
 	for _, t := range p.Taps(s) {
-		if !t.Raise {
-			continue
-		}
-		if !f.DryRun {
+		if t.Raise && !f.DryRun {
 			if _, err := tap.Raise(t.Device, t.Bridge, t.Want); err != nil {
 				j.err = errors.Join(j.err, err)
 				continue
 			}
 		}
-		j.raised = append(j.raised, t)
+		raised = raised || t.Raise
+		j.taps = append(j.taps, t)
 	}
-	return len(j.raised) > 0
+	return raised
 }
 
 // finish plans the definition, changes it, and tells.
 func (f *Fixer) finish(j *job, s host.Snapshot) Result {
-	r := Result{Name: j.Name, UUID: j.UUID, State: j.status.State, Changed: len(j.raised) > 0, Interfaces: []Interface{}}
-	for _, t := range j.raised {
-		r.notes = append(r.notes, fmt.Sprintf("tap %s: mtu %d -> %d: %s", t.Device, t.MTU, t.Want, t.Reason))
+	r := Result{Name: j.Name, UUID: j.UUID, State: j.status.State, Interfaces: []Interface{}}
+	for _, t := range j.taps {
+		switch {
+		case t.Raise:
+			r.Changed = true
+			r.notes = append(r.notes, fmt.Sprintf("tap %s: mtu %d -> %d (%s)", t.Device, t.MTU, t.Want, t.Reason))
+		case t.Want == 0:
+			r.notes = append(r.notes, fmt.Sprintf("tap %s left as it is: %s", t.Device, t.Reason))
+		}
 	}
 	err := j.err
 	switch {

@@ -12,7 +12,13 @@ import (
 // strings empty and numbers 0 where there is nothing.
 type Report struct {
 	Domains []Result `json:"domains"`
+
+	problem error
 }
+
+// Problem is what could not be found out, and left NICs alone that might otherwise
+// have changed; nil mostly.
+func (r *Report) Problem() error { return r.problem }
 
 // Failed reports whether any domain failed or was refused.
 func (r *Report) Failed() bool {
