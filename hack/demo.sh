@@ -86,6 +86,10 @@ say "A host of its own with libvirtd; its bridge br0 carries 9000 bytes."
 host cat /sys/class/net/br0/mtu
 expect "br0 is at 9000" 0 9000
 
+say "virt-mtu's hook is to look after every start."
+host virt-mtu hook install
+expect "libvirtd has the hook" 0
+
 say "A guest as everybody defines it. Its kernel is told nothing, and takes 1500."
 define web1 "<interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>"
 boot
@@ -106,15 +110,13 @@ expect "the guest is at 9000" 0 '^9000'
 guest /bin/ping -c 1 -W 1 -M "do" -s 8972 192.0.2.1
 expect "9000 bytes reach the host, in one piece" 0 ' 0% packet loss'
 
-say "The hook looks after every start from now on."
-host virt-mtu hook install
-expect "libvirtd has the hook" 0
+say "A NIC that cannot carry 9000 is refused before it disappoints anybody."
 define old1 "<interface type='bridge'><source bridge='br0'/><model type='rtl8139'/></interface>" gip=192.0.2.3
 host virsh -q start old1
-expect "a NIC that cannot carry 9000 is refused, with the reason and what to do" fails 'rtl8139'
+expect "refused, with the reason and what to do" fails 'rtl8139'
 
 say "What the hook has said to syslog:"
 host grep -F virt-mtu /run/lab/syslog
-expect "the refusal is there" 0 old1
+expect "the start that came before its <mtu>, and the refusal" 0 'web1.*queued.*old1.*refused'
 
 say "${green}All as it should be.${plain} The host is taken down; nothing stays."
