@@ -172,7 +172,7 @@ func wantPlain(t *testing.T, r result) {
 		}); i >= 0 {
 			t.Errorf("%q at %d in %.300q", line[i], i, line)
 		}
-		if len(line) > 2100 {
+		if len(line) > 2048 {
 			t.Errorf("a line of %d bytes: %.100q...", len(line), line)
 		}
 	}

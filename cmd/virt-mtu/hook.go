@@ -152,7 +152,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 	if len(refusals.Domains) == 0 {
 		return version, nil
 	}
-	err = fmt.Errorf("hook install: the hook refuses the start of %d of %d domains here, until they are changed:", len(refusals.Domains), len(report.Domains))
+	err = fmt.Errorf("hook install: the hook refuses the start of %d of %d domains here, until they are changed", len(refusals.Domains), len(report.Domains))
 	complain(stderr, err, "")
 	if err := refusals.Text(stderr, true); err != nil {
 		return 0, failed(err, "")

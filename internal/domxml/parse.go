@@ -18,7 +18,7 @@ const byteOrderMark = "\ufeff"
 // *Error (errors.As) wherever a place in src is to blame.
 func Parse(src []byte) (*Document, error) {
 	if len(src) > MaxSize {
-		return nil, fmt.Errorf("document of %d bytes is above the limit of %d", len(src), MaxSize)
+		return nil, fmt.Errorf("the document is larger than %d bytes, which is more than libvirt itself takes", MaxSize)
 	}
 	if err := checkBytes(src); err != nil {
 		return nil, err

@@ -140,7 +140,7 @@ func TestParseErrors(t *testing.T) {
 		{"prefixed domain", "<v:domain/>", `not a libvirt <domain>: this is a <domain> of namespace "v", libvirt's has none`, true},
 		{"long name", "<" + strings.Repeat("a", 100) + "/>",
 			"not a libvirt <domain>: this is a <" + strings.Repeat("a", 64) + "...>, not a <domain>", true},
-		{"too large", "<domain>" + strings.Repeat(" ", MaxSize), "document of 4194312 bytes is above the limit of 4194304", false},
+		{"too large", "<domain>" + strings.Repeat(" ", MaxSize), "the document is larger than 4194304 bytes, which is more than libvirt itself takes", false},
 
 		{"doctype", "<?xml version='1.0'?>\n<!DOCTYPE domain [<!ENTITY a 'b'>]>\n<domain/>", "line 2, column 1: a DOCTYPE is not accepted: take it out", false},
 		{"two roots", "<domain/>\n<domain/>", "line 2, column 1: a second root element, <domain>: one <domain> is wanted", false},

@@ -37,7 +37,7 @@ func (c *call) refuse(p *plan.Plan, uuid string) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	var text strings.Builder
+	var no refusalError
 	incoming := c.incoming(uuid)
 	for _, n := range refused {
 		if incoming {
@@ -45,30 +45,31 @@ func (c *call) refuse(p *plan.Plan, uuid string) error {
 			continue
 		}
 		c.say(priWarning, "refused: NIC %s: %s", n.XML.MAC, n.Reason)
-		fmt.Fprintf(&text, "virt-mtu: domain %q refused: NIC %s: %s\nhint: %s\n", c.guest, n.XML.MAC, n.Reason, n.Hint)
+		no.add("virt-mtu: domain %q refused: NIC %s: %s", c.guest, n.XML.MAC, n.Reason)
+		no.add("hint: %s", n.Hint)
 	}
 	if incoming {
 		return nil
 	}
-	return &refusalError{text.String()}
+	return &no
 }
 
 // arrive judges a guest that migrates to this host.
 func (c *call) arrive(p *plan.Plan, policyOf policy.Migration) error {
-	var text strings.Builder
+	var no refusalError
 	for _, a := range p.Arrivals() {
 		switch {
 		case a.Reason == "":
 		case a.Blocked && policyOf == policy.MigrationRefuse:
 			c.say(priWarning, "refused: NIC %s: %s", a.NIC.MAC, a.Reason)
-			fmt.Fprintf(&text, "virt-mtu: migration of domain %q refused: NIC %s: %s\n", c.guest, a.NIC.MAC, a.Reason)
-			fmt.Fprintf(&text, "hint: raise the MTU of that path on this host, or let it come with migration = \"warn\" in %s here\n", policy.DefaultPath)
+			no.add("virt-mtu: migration of domain %q refused: NIC %s: %s", c.guest, a.NIC.MAC, a.Reason)
+			no.add("hint: raise the MTU of that path on this host, or let it come with migration = \"warn\" in %s here", policy.DefaultPath)
 		default:
 			c.say(priWarning, "NIC %s: %s", a.NIC.MAC, a.Reason)
 		}
 	}
-	if text.Len() > 0 {
-		return &refusalError{text.String()}
+	if no.text != "" {
+		return &no
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func (c *call) raise(taps []plan.Tap) {
 			}
 			c.say(priInfo, "NIC %s: tap %s: mtu %d -> %d: %s", t.MAC, t.Device, t.MTU, t.Want, t.Reason)
 		case t.Want == 0:
-			c.say(priInfo, "NIC %s: tap %q left as it is: %s", t.MAC, t.Device, t.Reason)
+			c.say(priInfo, "NIC %s: tap %.64q left as it is: %s", t.MAC, t.Device, t.Reason)
 		}
 	}
 }
@@ -135,8 +136,10 @@ func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) er
 	}
 	c.say(priInfo, "queued for virt-mtu fix: %s", note)
 	if missing && uninjected == policy.UninjectedRefuse {
-		return &refusalError{fmt.Sprintf("virt-mtu: domain %q refused: %s\nhint: virt-mtu fix %s, and start it again (uninjected = \"refuse\" in %s)\n",
-			c.guest, note, plan.ShellWord(c.guest), policy.DefaultPath)}
+		var no refusalError
+		no.add("virt-mtu: domain %q refused: %s", c.guest, note)
+		no.add("hint: virt-mtu fix %s, and start it again (uninjected = \"refuse\" in %s)", plan.ShellWord(c.guest), policy.DefaultPath)
+		return &no
 	}
 	return nil
 }

@@ -30,14 +30,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	signal.Ignore(syscall.SIGPIPE) // to be killed by it is a failure to libvirt
-	c := &call{op: op, name: args[1], guest: args[0], stdout: stdout, stderr: stderr}
+	c := &call{op: op, name: args[1], guest: clip(args[0], maxName), stdout: stdout, stderr: stderr}
 	status := make(chan int, 1)
 	go func() { status <- c.guarded(stdin) }()
 	select {
 	case s := <-status:
 		return s
 	case <-time.After(deadline):
-		(&journal{}).write(priError, fmt.Sprintf("domain %q: %s: gave up after %v", c.guest, c.name, deadline))
+		(&journal{}).write(priError, fmt.Sprintf("domain %q: %s: gave up after %v", args[0], args[1], deadline))
 		return 0
 	}
 }
@@ -73,11 +73,6 @@ func (c *call) guarded(stdin io.Reader) (status int) {
 	}
 	return 0
 }
-
-// refusalError is the admin's policy saying no; text is for virsh to show.
-type refusalError struct{ text string }
-
-func (e *refusalError) Error() string { return e.text }
 
 func (c *call) run(stdin io.Reader) error {
 	src, err := io.ReadAll(io.LimitReader(stdin, domxml.MaxSize+1))

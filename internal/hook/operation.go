@@ -5,7 +5,7 @@ package hook
 type operation struct {
 	subop string
 	// rewrite: print the domain as its definition should be. libvirt throws it
-	// away; hooks that are chained behind this one, and people, read it.
+	// away; dispatchers that chain hooks, and people, read it.
 	rewrite bool
 	// refuse: a NIC that cannot work stops the operation.
 	refuse bool

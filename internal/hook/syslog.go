@@ -3,7 +3,6 @@ package hook
 import (
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +28,7 @@ type journal struct {
 func (j *journal) write(pri int, line string) {
 	if !j.opened {
 		j.opened = true
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			j.fd = -1
 			return
@@ -43,17 +42,6 @@ func (j *journal) write(pri int, line string) {
 		return
 	}
 	msg := "<" + strconv.Itoa(pri) + ">" + time.Now().Format(time.Stamp) +
-		" virt-mtu-hook[" + strconv.Itoa(os.Getpid()) + "]: " + oneLine(line)
+		" virt-mtu-hook[" + strconv.Itoa(os.Getpid()) + "]: " + plain(line)
 	_ = unix.Sendto(j.fd, []byte(msg), unix.MSG_DONTWAIT, nil)
-}
-
-// oneLine keeps what a domain's owner wrote from starting a line of its own in
-// the log.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
 }

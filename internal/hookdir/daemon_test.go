@@ -32,9 +32,12 @@ func TestMain(m *testing.M) {
 			err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Len: 1})
 		}
 		fmt.Println("locked:", err)
-		<-hup
-		fmt.Println("reloaded")
-		select {}
+		select {
+		case <-hup:
+			fmt.Println("reloaded")
+		case <-time.After(10 * time.Second):
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

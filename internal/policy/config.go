@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
 )
 
 // DefaultPath is where the config file is looked for; no file there is fine.
@@ -102,7 +103,8 @@ func match(pattern, s string) bool {
 // a path that somebody named must exist. Errors name the file, and the row and
 // column where the TOML is at fault.
 func Load(file string) (Config, error) {
-	f, err := os.Open(file)
+	// O_NONBLOCK: a FIFO in its place must not hold a guest up.
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) && file == DefaultPath {
 		return Default(), nil
 	}
