@@ -84,3 +84,14 @@ const jumbo = `
 	link set vnet0 master br0
 	link set br0 mtu 9001
 	link set br0 mtu 9000`
+
+// A bridge that follows its ports, and then its guest's tap.
+const (
+	auto = `
+	link add br0 type bridge
+	link add up0 mtu 9000 type veth peer name wire0
+	link set up0 master br0`
+	dragging = `
+	tuntap add vnet0 mode tap
+	link set vnet0 master br0`
+)

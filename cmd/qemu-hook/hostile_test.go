@@ -83,7 +83,7 @@ func TestIntegrationForeignTargets(t *testing.T) {
 func TestIntegrationNames(t *testing.T) {
 	onHost(t, func(t *testing.T, h *host) {
 		h.reset(t)
-		netns.IP(t, jumbo)
+		netns.IP(t, jumbo+"\nlink set vnet0 mtu 9000") // so that there is one thing to say
 		for name, s := range map[string]string{
 			"new lines":        "web1\nAug  1 00:00:00 host sshd[1]: Accepted\r\nx",
 			"quotes":           `we"b'1` + "`",
@@ -118,7 +118,7 @@ func TestIntegrationNames(t *testing.T) {
 				}
 				if s == "--help" || s == "-" { // where somebody pastes the hint
 					r := h.run(t, named(s, "", nic{model: "rtl8139"}), s, "prepare", "begin", "-")
-					r.wantRefusal(t, "rtl8139", "virsh edit '"+s+"'")
+					r.wantRefusal(t, "rtl8139", "virsh edit -- "+s+")")
 				}
 			})
 		}

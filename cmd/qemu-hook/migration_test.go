@@ -1,11 +1,13 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"virt-mtu/internal/policy"
+	"virt-mtu/internal/state"
 	"virt-mtu/test/netns"
 )
 
@@ -69,10 +71,11 @@ func TestIntegrationMigrate(t *testing.T) {
 // with its <mtu> as it is.
 func TestIntegrationRestore(t *testing.T) {
 	onHost(t, func(t *testing.T, h *host) {
+		h.reset(t)
+		netns.IP(t, jumbo)
 		for _, conf := range []string{"", "mtu = 9000", "uninjected = 'refuse'", "pin_bridges = true", "nonsense"} {
 			for _, xml := range []string{fine, cannot, domain(nic{mtu: "<mtu size='20000'/>"})} {
-				h.reset(t)
-				netns.IP(t, jumbo)
+				must(t, os.RemoveAll(state.DefaultBase))
 				config(t, conf)
 				r := h.run(t, xml, "web1", "restore", "begin", "-")
 				r.wantQuiet(t)

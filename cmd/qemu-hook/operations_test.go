@@ -35,7 +35,7 @@ func TestIntegrationOperations(t *testing.T) {
 				did{Status: 1}, did{Prints: true, Marked: true}},
 			"start begin": {
 				did{Raises: true, Queues: true}, did{Raises: true, Marked: true},
-				did{Status: 1}, did{Raises: true, Marked: true}},
+				did{Status: 1, Raises: true}, did{Raises: true, Marked: true}},
 			"started begin":   {did{Raises: true}, did{Raises: true}, did{Raises: true}, did{Raises: true}},
 			"reconnect begin": {did{Raises: true}, did{Raises: true, Marked: true}, did{Raises: true}, did{Raises: true, Marked: true}},
 			"attach begin":    {did{Raises: true}, did{Raises: true, Marked: true}, did{Raises: true}, did{Raises: true, Marked: true}},

@@ -162,10 +162,6 @@ func TestIntegrationNetworkByFile(t *testing.T) {
 
 // A pin cannot be seen: whether there is one shows when a port of 1500 joins.
 func TestIntegrationPinBridges(t *testing.T) {
-	const auto = `
-		link add br0 type bridge
-		link add up0 mtu 9000 type veth peer name wire0
-		link set up0 master br0`
 	const small = "\ntuntap add vnet9 mode tap\nlink set vnet9 master br0"
 	onHost(t, func(t *testing.T, h *host) {
 		for name, tt := range map[string]struct {

@@ -6,17 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"virt-mtu/internal/policy"
 	"virt-mtu/test/netns"
 )
 
 // The tap gets the largest of its bridge's MTU, the guest's and the smallest
 // uplink's, and is never lowered.
 func TestIntegrationTaps(t *testing.T) {
-	const auto = `
-		link add br0 type bridge
-		link add up0 mtu 9000 type veth peer name wire0
-		link set up0 master br0`
 	onHost(t, func(t *testing.T, h *host) {
 		for name, tt := range map[string]struct {
 			links, config, metadata string
@@ -25,8 +20,8 @@ func TestIntegrationTaps(t *testing.T) {
 		}{
 			"to the bridge's":        {links: jumbo, tap: 9000, bridge: 9000},
 			"to the guest's":         {links: jumbo, nic: nic{mtu: "<mtu size='9500'/>"}, tap: 9500, bridge: 9000},
-			"the bridge is dragged":  {links: auto + "\ntuntap add vnet0 mode tap\nlink set vnet0 master br0", nic: nic{mtu: mtu1500}, tap: 9000, bridge: 9000},
-			"one of two uplinks":     {links: auto + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0\ntuntap add vnet0 mode tap\nlink set vnet0 master br0", tap: 4000, bridge: 4000},
+			"the bridge is dragged":  {links: auto + dragging, nic: nic{mtu: mtu1500}, tap: 9000, bridge: 9000},
+			"one of two uplinks":     {links: auto + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0" + dragging, tap: 4000, bridge: 4000},
 			"no uplink":              {links: "link add br0 type bridge\ntuntap add vnet0 mode tap\nlink set vnet0 master br0\nlink set vnet0 mtu 1400\nlink set br0 mtu 2000", tap: 2000, bridge: 2000},
 			"never lowered":          {links: jumbo + "\nlink set vnet0 mtu 9100", nic: nic{mtu: mtu1500}, tap: 9100, bridge: 9000},
 			"no more than it takes":  {links: jumbo, nic: nic{mtu: "<mtu size='65535'/>"}, tap: 65521, bridge: 9000},
@@ -93,30 +88,34 @@ func TestIntegrationQueue(t *testing.T) {
 	const lacks = "NIC 52:54:00:00:00:01 lacks <mtu size='9000'/>: bridge br0 has 9000"
 	onHost(t, func(t *testing.T, h *host) {
 		for name, tt := range map[string]struct {
-			config, metadata string
-			nic              nic
-			incoming         bool
-			queued           string // what the note says; empty: not queued
-			refused          bool
+			config, metadata, links string
+			nic                     nic
+			incoming                bool
+			queued                  string // what the note says; empty: not queued
+			refused                 bool
 		}{
-			"lacks it":               {queued: lacks},
-			"has it":                 {nic: nic{mtu: mtu9000}},
-			"an admin's own":         {nic: nic{mtu: mtu1500}},
-			"ignored":                {metadata: ignored},
-			"incoming":               {incoming: true},
-			"a rule's":               {config: "[[rule]]\nbridge='br*'\nmtu=2000", queued: "lacks <mtu size='2000'/>: rule 1 of the config says 2000"},
-			"not known from here":    {nic: nic{port: "openvswitch"}, queued: "Open vSwitch"},
-			"refuse, lacks it":       {config: refuse, queued: lacks, refused: true},
-			"refuse, has it":         {config: refuse, nic: nic{mtu: mtu9000}},
-			"refuse, incoming":       {config: refuse, incoming: true},
-			"refuse, ignored":        {config: refuse, metadata: ignored},
-			"refuse, not known":      {config: refuse, nic: nic{port: "openvswitch"}, queued: "Open vSwitch"},
-			"refuse, cannot, clamp":  {config: refuse + "incapable='clamp'", nic: nic{model: "rtl8139"}},
-			"refuse, not told by it": {config: refuse, nic: nic{model: "e1000"}, queued: lacks, refused: true},
+			"lacks it":                {queued: lacks},
+			"has it":                  {nic: nic{mtu: mtu9000}},
+			"an admin's own":          {nic: nic{mtu: mtu1500}},
+			"ignored":                 {metadata: ignored},
+			"incoming":                {incoming: true},
+			"a rule's":                {config: "[[rule]]\nbridge='br*'\nmtu=2000", queued: "lacks <mtu size='2000'/>: rule 1 of the config says 2000"},
+			"dragged down by its tap": {links: auto + dragging, queued: lacks}, // and let go by it
+			"not known from here":     {nic: nic{port: "openvswitch"}, queued: "Open vSwitch"},
+			"refuse, lacks it":        {config: refuse, queued: lacks, refused: true},
+			"refuse, has it":          {config: refuse, nic: nic{mtu: mtu9000}},
+			"refuse, incoming":        {config: refuse, incoming: true},
+			"refuse, ignored":         {config: refuse, metadata: ignored},
+			"refuse, not known":       {config: refuse, nic: nic{port: "openvswitch"}, queued: "Open vSwitch"},
+			"refuse, cannot, clamp":   {config: refuse + "incapable='clamp'", nic: nic{model: "rtl8139"}},
+			"refuse, not told by it":  {config: refuse, nic: nic{model: "e1000"}, queued: lacks, refused: true},
 		} {
 			t.Run(name, func(t *testing.T) {
 				h.reset(t)
-				netns.IP(t, jumbo)
+				if tt.links == "" {
+					tt.links = jumbo
+				}
+				netns.IP(t, tt.links)
 				config(t, tt.config)
 				if tt.incoming {
 					mark(t, 0)
@@ -127,7 +126,7 @@ func TestIntegrationQueue(t *testing.T) {
 					t.Errorf("queued: %q, wanted %q", got, tt.queued)
 				}
 				if tt.refused {
-					r.wantRefusal(t, tt.queued, "virt-mtu fix web1, and start it again (uninjected = \"refuse\" in "+policy.DefaultPath)
+					r.wantRefusal(t, tt.queued, "virt-mtu fix web1, and start it again")
 				} else {
 					r.wantQuiet(t)
 				}

@@ -22,9 +22,9 @@ import (
 // fixFlags are fix's own.
 type fixFlags struct {
 	fix.Options
-	mtu         string
-	all, queued bool
-	timeout     time.Duration
+	mtu     string
+	queued  bool
+	timeout time.Duration
 }
 
 func newFix(g *globals) *cobra.Command {
@@ -44,7 +44,7 @@ Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
 	}
 	f := c.Flags()
-	f.BoolVar(&fl.all, "all", false, "every domain of this host")
+	f.BoolVar(&fl.All, "all", false, "every domain of this host")
 	f.BoolVar(&fl.queued, "queued", false, "the domains that the hook has asked for")
 	f.StringVar(&fl.mtu, "mtu", "", "MTU `N` instead of what the segment carries")
 	f.BoolVar(&fl.DryRun, "dry-run", false, "say what would be done, change nothing")
@@ -59,7 +59,7 @@ Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 
 func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
 	ways := 0
-	for _, w := range [...]bool{len(args) > 0, fl.all, fl.queued} {
+	for _, w := range [...]bool{len(args) > 0, fl.All, fl.queued} {
 		if w {
 			ways++
 		}
@@ -146,7 +146,7 @@ func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fi
 	if err != nil {
 		return none, err
 	}
-	domains, missing, err := choose(conn, fl.all, args)
+	domains, missing, err := choose(conn, fl.All, args)
 	f.Pool.Put(conn)
 	if err != nil {
 		return none, err

@@ -120,6 +120,9 @@ func runsAlready(dir hookdir.Dir) (bool, error) {
 // mayInstall looks for what the hook would stop, and whether libvirt would run it.
 // The version is libvirt's, 0 where it does not answer.
 func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err error) {
+	if g.config != defaultConfig {
+		return 0, usage("hook install: --config %q: the hook itself reads %s alone", g.config, defaultConfig)
+	}
 	config, err := g.loadConfig()
 	if err != nil {
 		return 0, err
@@ -143,14 +146,19 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 	}
 	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, DryRun: true}, Progress: progress(c)}
 	report := f.Run(domains)
+	unchecked := 0
 	for _, d := range report.Domains {
 		if d.Error != "" {
+			unchecked++
 			complain(stderr, fmt.Errorf("hook install: domain %s not checked: %s", plan.ShellWord(d.Name), d.Error), d.Hint())
 		}
 	}
 	refusals := refusedOnly(report)
-	if len(refusals.Domains) == 0 {
+	switch {
+	case len(refusals.Domains) == 0 && (unchecked == 0 || force):
 		return version, nil
+	case len(refusals.Domains) == 0:
+		return 0, failed(fmt.Errorf("hook not installed: %d of %d domains could not be checked", unchecked, len(report.Domains)), "to install it all the same: virt-mtu hook install --force")
 	}
 	err = fmt.Errorf("hook install: the hook refuses the start of %d of %d domains here, until they are changed", len(refusals.Domains), len(report.Domains))
 	complain(stderr, err, "")

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"virt-mtu/internal/oneline"
 )
 
 // version is set by the build.
@@ -66,9 +68,10 @@ func usage(format string, a ...any) error {
 
 // complain writes one message in the form that all of them have.
 func complain(w io.Writer, err error, hint string) {
-	fmt.Fprintf(w, "virt-mtu: %v\n", err)
+	const longest = 4000 // names come from domain XML
+	fmt.Fprintf(w, "virt-mtu: %s\n", oneline.Text(err.Error(), longest))
 	if hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		fmt.Fprintf(w, "hint: %s\n", oneline.Text(hint, longest))
 	}
 }
 

@@ -18,37 +18,59 @@ var errMeanwhile = errors.New("its definition changed meanwhile: run it again")
 
 // change carries a plan out on a definition: the record of what is about to be
 // set, the interfaces, the settled record. It reports whether anything was changed.
-func (f *Fixer) change(j *job, p *plan.Plan) (bool, error) {
-	if f.Ignore {
-		if err := j.conn.SetMetadata(j.Domain, policy.MetadataKey, policy.MetadataURI, policy.IgnoreNode); err != nil {
+func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
+	if f.Ignore && !ignored(j) {
+		err := j.conn.SetMetadata(j.Domain, policy.MetadataKey, policy.MetadataURI, policy.IgnoreNode, j.live != nil)
+		if err != nil {
 			return false, err
 		}
+		changed = true
 	}
 	before, err := owned.FromMetadata(j.definition.Metadata)
 	if err != nil {
-		return f.Ignore, err
+		return changed, err
 	}
 	edits := p.Edits()
 	if len(edits) == 0 {
-		// What somebody has changed since is no longer ours; to leave it in the
-		// record would make it ours again should that value ever come back.
-		return f.Ignore, j.write(before, before.Settle(j.definition.NICs))
+		return changed, j.forget(before)
 	}
 	record := before
 	for i, to := range edits {
-		record = record.Intend(j.definition.NICs[i].MAC, j.definition.NICs[i].MTU, to)
+		record = record.Intend(j.definition.NICs[i].MAC, j.definition.NICs[i].MTU, to, p.NICs[i].Asked)
 	}
 	if f.Undo {
 		record = before // it names what is there; there is nothing to intend
 	}
 	if err := j.write(before, record); err != nil {
-		return f.Ignore, err
+		return changed, err
 	}
-	changed, err := j.update(edits)
+	updated, err := j.update(edits)
 	if settled := j.settle(record, edits); err == nil {
 		err = settled
 	}
-	return changed || f.Ignore, err
+	return changed || updated, err
+}
+
+// ignored reports whether the domain's own setting is to leave it alone.
+func ignored(j *job) bool {
+	node, ok := j.definition.Metadata[policy.MetadataURI]
+	if !ok {
+		return false
+	}
+	s, err := policy.ParseMetadata(node.Name.Local, node.Attrs)
+	return err == nil && s.Kind == policy.Ignore
+}
+
+// forget drops from the record what somebody has changed since. It is no longer
+// ours; to leave it in would make it ours again should that value ever come back.
+func (j *job) forget(record owned.Record) error {
+	left := record.Settle(j.definition.NICs)
+	for _, e := range record {
+		if _, ok := left.Of(e.MAC); !ok {
+			j.notes = append(j.notes, fmt.Sprintf("what virt-mtu had set on NIC %s is not there any more: forgotten", e.MAC))
+		}
+	}
+	return j.write(record, left)
 }
 
 // update sets the interfaces of a definition that is still the one that was
@@ -97,7 +119,7 @@ func (j *job) write(old, record owned.Record) error {
 	if old.XML() == record.XML() {
 		return nil
 	}
-	return j.conn.SetMetadata(j.Domain, owned.Key, owned.URI, record.XML())
+	return j.conn.SetMetadata(j.Domain, owned.Key, owned.URI, record.XML(), false)
 }
 
 // sameInterfaces reports whether two dumps of a definition have the same

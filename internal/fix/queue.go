@@ -8,8 +8,8 @@ import (
 )
 
 // Queued works off the requests that the hook has left. A request is done with
-// once libvirt has answered, also where the answer was no: to try again would
-// bring the same. Only where libvirt could not be asked does it stay.
+// once its domain is right, or is refused, or libvirt itself has said no: to try
+// again would bring the same. Otherwise it stays for the next run.
 //
 // The caller holds dir's lock. The error is about requests that did not come into
 // the report.
@@ -36,7 +36,7 @@ func (f *Fixer) Queued(dir *state.Dir) (Report, error) {
 	f.Pool.Put(conn)
 	report := f.Run(domains)
 	for _, r := range report.Domains {
-		if !r.unreached {
+		if !r.retry && report.problem == nil {
 			problems = append(problems, dir.Done(r.UUID))
 		}
 	}

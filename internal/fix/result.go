@@ -2,6 +2,7 @@ package fix
 
 import (
 	"errors"
+	"strings"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/libvirt"
@@ -39,11 +40,11 @@ type Result struct {
 	Error      string      `json:"error"`
 	Interfaces []Interface `json:"interfaces"`
 
-	// unreached: libvirt could not be asked; another try may bring another result.
-	unreached bool
-	hint      string   // what to do about Error
-	notes     []string // lines for people, about the domain as a whole
-	diff      []byte   // unified diff of the definition, without secrets
+	// retry: another try may bring another result.
+	retry bool
+	hint  string   // what to do about Error
+	notes []string // lines for people, about the domain as a whole
+	diff  []byte   // unified diff of the definition, without secrets
 }
 
 func (r *Result) refused() bool {
@@ -64,8 +65,8 @@ func Failure(name string, err error) Result {
 
 // fail puts an error into the result.
 func (r *Result) fail(err error) {
-	r.Error, r.hint = err.Error(), libvirt.Hint(err)
-	r.unreached = errors.Is(err, libvirt.ErrTimeout) || errors.Is(err, libvirt.ErrLost)
+	r.Error, r.hint = strings.ReplaceAll(err.Error(), "\n", "; "), libvirt.Hint(err)
+	r.retry = !libvirt.Answered(err) && !errors.Is(err, errContent)
 }
 
 // Interface is one NIC. MTUs are in bytes of IP packet.

@@ -5,8 +5,12 @@ import (
 	"io"
 	"strings"
 
+	"virt-mtu/internal/oneline"
 	"virt-mtu/internal/plan"
 )
+
+// maxLine bounds a line, in bytes: names come from domain XML.
+const maxLine = 4000
 
 // Text writes a report for people: a line a domain, a line a NIC, and below it
 // what else there is to know. Names are quoted where they could be mistaken for
@@ -21,31 +25,43 @@ func (r *Report) Text(w io.Writer, dryRun bool) error {
 }
 
 func (r *Result) text(b *strings.Builder, dryRun bool) {
-	fmt.Fprintf(b, "%s (%s)%s\n", plan.ShellWord(r.Name), r.State, r.verdict(dryRun))
+	line := func(format string, a ...any) {
+		b.WriteString(oneline.Text(fmt.Sprintf(format, a...), maxLine))
+		b.WriteByte('\n')
+	}
+	state := ""
+	if r.State != "" {
+		state = " (" + r.State + ")"
+	}
+	line("%s%s: %s", plan.ShellWord(r.Name), state, r.verdict(dryRun))
 	for _, n := range r.notes {
-		fmt.Fprintf(b, "  %s\n", n)
+		line("  %s", n)
 	}
 	for _, i := range r.Interfaces {
-		fmt.Fprintf(b, "  %s %s on %s: %s\n", i.MAC, orNone(i.Model), where(i), i.did())
+		line("  %s %s on %s: %s", i.MAC, orNone(i.Model), where(i), i.did())
 		for _, n := range i.notes {
-			fmt.Fprintf(b, "      %s\n", n)
+			line("      %s", n)
 		}
 	}
-	b.Write(r.diff)
+	for _, l := range strings.Split(strings.TrimSuffix(string(r.diff), "\n"), "\n") {
+		if r.diff != nil {
+			line("%s", strings.ReplaceAll(l, "\t", "    "))
+		}
+	}
 }
 
 func (r *Result) verdict(dryRun bool) string {
 	switch {
 	case r.Error != "":
-		return ": failed"
+		return "failed"
 	case r.refused():
-		return ": refused"
+		return "refused"
 	case r.Changed && dryRun:
-		return ": would change"
+		return "would change"
 	case r.Changed:
-		return ": changed"
+		return "changed"
 	}
-	return ": nothing to do"
+	return "nothing to do"
 }
 
 func (i *Interface) did() string {
@@ -53,7 +69,7 @@ func (i *Interface) did() string {
 	case plan.Inject, plan.Update, plan.Remove:
 		return fmt.Sprintf("%s: mtu %s -> %s (%s)%s", i.Action, mtu(i.Current), mtu(i.set), i.Reason, i.tell())
 	case plan.None:
-		return fmt.Sprintf("mtu %s is right (%s)", mtu(i.Current), i.Reason)
+		return fmt.Sprintf("mtu %s stays (%s)", mtu(i.Current), i.Reason)
 	}
 	return fmt.Sprintf("%s: %s", i.Action, i.Reason)
 }

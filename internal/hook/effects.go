@@ -90,12 +90,15 @@ func (c *call) pin(p *plan.Plan) {
 		}
 		if err := tap.Pin(s.Bridge); err != nil {
 			c.say(priError, "%v", err)
+			continue
 		}
+		c.say(priInfo, "bridge %s pinned at %d", s.Bridge, s.BridgeMTU)
 	}
 }
 
-// raise sets the taps that are too small.
-func (c *call) raise(taps []plan.Tap) {
+// raise sets the taps that are too small, and reports whether one was set above its
+// bridge.
+func (c *call) raise(taps []plan.Tap) (above bool) {
 	for _, t := range taps {
 		switch {
 		case t.Raise:
@@ -103,11 +106,13 @@ func (c *call) raise(taps []plan.Tap) {
 				c.say(priError, "NIC %s: %v", t.MAC, err)
 				continue
 			}
+			above = above || t.Above
 			c.say(priInfo, "NIC %s: tap %s: mtu %d -> %d: %s", t.MAC, t.Device, t.MTU, t.Want, t.Reason)
 		case t.Want == 0:
 			c.say(priInfo, "NIC %s: tap %.64q left as it is: %s", t.MAC, t.Device, t.Reason)
 		}
 	}
+	return above
 }
 
 // queue leaves a request for fix where the definition lacks an <mtu>, or may lack
@@ -138,7 +143,8 @@ func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) er
 	if missing && uninjected == policy.UninjectedRefuse {
 		var no refusalError
 		no.add("virt-mtu: domain %q refused: %s", c.guest, note)
-		no.add("hint: virt-mtu fix %s, and start it again (uninjected = \"refuse\" in %s)", plan.ShellWord(c.guest), policy.DefaultPath)
+		no.add("hint: virt-mtu fix %s, and start it again; a transient domain or a snapshot has to bring its own, or uninjected = \"allow\" in %s",
+			plan.ShellWord(c.guest), policy.DefaultPath)
 		return &no
 	}
 	return nil

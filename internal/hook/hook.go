@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/oneline"
 	"virt-mtu/internal/plan"
 	"virt-mtu/internal/policy"
 	"virt-mtu/internal/state"
@@ -30,7 +32,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	signal.Ignore(syscall.SIGPIPE) // to be killed by it is a failure to libvirt
-	c := &call{op: op, name: args[1], guest: clip(args[0], maxName), stdout: stdout, stderr: stderr}
+	c := &call{op: op, name: args[1], guest: oneline.Text(args[0], maxName), stdout: stdout, stderr: stderr}
 	status := make(chan int, 1)
 	go func() { status <- c.guarded(stdin) }()
 	select {
@@ -103,16 +105,18 @@ func (c *call) apply(doc *domxml.Document) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := surroundings(doc.NICs)
-	if err != nil {
-		c.say(priError, "%v", err) // what was read is good; the rest is not known
-	}
-	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: snapshot, Config: config, Mode: plan.Upward})
+	p, snapshot, err := c.plan(doc, config)
 	if err != nil {
 		return err
 	}
 	if c.op.arrive {
 		return c.arrive(&p, config.Migration)
+	}
+	if c.op.taps && c.raise(p.Taps(&snapshot)) {
+		// A bridge that one of them held down may have gone up with it.
+		if p, _, err = c.plan(doc, config); err != nil {
+			return err
+		}
 	}
 	if c.op.refuse {
 		if err := c.refuse(&p, doc.UUID); err != nil {
@@ -121,9 +125,6 @@ func (c *call) apply(doc *domxml.Document) error {
 	}
 	if c.op.pin && config.PinBridges {
 		c.pin(&p)
-	}
-	if c.op.taps {
-		c.raise(p.Taps(&snapshot))
 	}
 	if c.op.queue {
 		if err := c.queue(&p, doc.UUID, config.Uninjected); err != nil {
@@ -134,4 +135,13 @@ func (c *call) apply(doc *domxml.Document) error {
 		_, err = c.stdout.Write(doc.Splice(p.Edits()))
 	}
 	return err
+}
+
+func (c *call) plan(doc *domxml.Document, config policy.Config) (plan.Plan, host.Snapshot, error) {
+	snapshot, err := surroundings(doc.NICs)
+	if err != nil {
+		c.say(priError, "%v", err) // what was read is good; the rest is not known
+	}
+	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: snapshot, Config: config, Mode: plan.Upward})
+	return p, snapshot, err
 }

@@ -66,24 +66,6 @@ func TestGuarded(t *testing.T) {
 	}
 }
 
-func TestPlain(t *testing.T) {
-	long := strings.Repeat("ä", maxLine)
-	for in, want := range map[string]string{
-		"web1":                     "web1",
-		"größer, 東":                "größer, 東",
-		"a\nb\r\tc\x00":            "a?b??c?",
-		"\x1b[2J":                  "?[2J",
-		"\u0085\u2028\u202e\ufeff": "????",
-		"a\xffb":                   "a\ufffdb",
-		long:                       long[:maxLine] + "...",
-		"x" + long:                 "x" + long[:maxLine-2] + "...",
-	} {
-		if got := plain(in); got != want {
-			t.Errorf("%.40q: got %.40q (%d bytes), want %.40q (%d bytes)", in, got, len(got), want, len(want))
-		}
-	}
-}
-
 // Nobody waits for a log that takes nothing, and nothing else is lost by it.
 func TestJournalDoesNotBlock(t *testing.T) {
 	log, lines := newLog(t)

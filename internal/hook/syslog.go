@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"virt-mtu/internal/oneline"
 )
 
 // Syslog priorities: facility daemon (3) and the severity (RFC 5424, 6.2.1).
@@ -42,6 +44,6 @@ func (j *journal) write(pri int, line string) {
 		return
 	}
 	msg := "<" + strconv.Itoa(pri) + ">" + time.Now().Format(time.Stamp) +
-		" virt-mtu-hook[" + strconv.Itoa(os.Getpid()) + "]: " + plain(line)
+		" virt-mtu-hook[" + strconv.Itoa(os.Getpid()) + "]: " + oneline.Text(line, maxLine)
 	_ = unix.Sendto(j.fd, []byte(msg), unix.MSG_DONTWAIT, nil)
 }

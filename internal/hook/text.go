@@ -2,8 +2,8 @@ package hook
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+
+	"virt-mtu/internal/oneline"
 )
 
 // maxLine bounds a line, in bytes. Names come from domain XML, which may be
@@ -15,25 +15,6 @@ const maxLine = 2000
 // after it, so a real one is shorter.
 const maxName = 255
 
-// plain makes one printable line of what a domain's owner may have written: it
-// starts no line of its own in the log or in virsh, and does nothing to a terminal.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, clip(s, maxLine))
-}
-
-// clip cuts s behind its first most bytes.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
-}
-
 // refusalError is the admin's policy saying no; text is for virsh to show.
 type refusalError struct{ text string }
 
@@ -41,5 +22,5 @@ func (e *refusalError) Error() string { return e.text }
 
 // add adds a line to the text.
 func (e *refusalError) add(format string, a ...any) {
-	e.text += plain(fmt.Sprintf(format, a...)) + "\n"
+	e.text += oneline.Text(fmt.Sprintf(format, a...), maxLine) + "\n"
 }

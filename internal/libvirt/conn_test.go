@@ -162,7 +162,7 @@ func TestIntegrationDefinition(t *testing.T) {
 	}
 	metadata("")
 	for _, mac := range []string{"a", "b"} { // the second in place of the first
-		if err := c.SetMetadata(web1, "virt-mtu-owned", ours, "<nics><nic mac='"+mac+"'/></nics>"); err != nil {
+		if err := c.SetMetadata(web1, "virt-mtu-owned", ours, "<nics><nic mac='"+mac+"'/></nics>", false); err != nil {
 			t.Fatal(err)
 		}
 		metadata("<nics>\n  <nic mac=\"" + mac + "\"/>\n</nics>")
@@ -173,11 +173,11 @@ func TestIntegrationDefinition(t *testing.T) {
 	if live, _ := c.LiveXML(web1); strings.Contains(live, ours) {
 		t.Error("the running domain's metadata changed too")
 	}
-	if err := c.SetMetadata(web1, "virt-mtu-owned", ours, "<not-xml"); err == nil {
+	if err := c.SetMetadata(web1, "virt-mtu-owned", ours, "<not-xml", false); err == nil {
 		t.Error("broken XML was taken for metadata")
 	}
 	for range 2 { // to remove what is not there is no error
-		if err := c.SetMetadata(web1, "virt-mtu-owned", ours, ""); err != nil {
+		if err := c.SetMetadata(web1, "virt-mtu-owned", ours, "", false); err != nil {
 			t.Fatal(err)
 		}
 		metadata("")
@@ -223,7 +223,7 @@ func TestIntegrationStatus(t *testing.T) {
 	}
 
 	transient := status("transient", Status{State: "paused", Active: true})
-	if err := c.SetMetadata(transient, "virt-mtu-owned", ours, "<nics/>"); err == nil || errors.Is(err, ErrNotFound) {
+	if err := c.SetMetadata(transient, "virt-mtu-owned", ours, "<nics/>", false); err == nil || errors.Is(err, ErrNotFound) {
 		t.Errorf("metadata of the definition that a transient domain has not: %v", err)
 	}
 	d.virsh("destroy", "transient")
@@ -271,7 +271,7 @@ func calls(c *Conn, d Domain) map[string]func() error {
 			return c.UpdateInterface(d, "<interface type='ethernet'><mac address='"+mac1+"'/><mtu size='9000'/></interface>")
 		},
 		"Metadata":    func() error { _, err := c.Metadata(d, ours); return err },
-		"SetMetadata": func() error { return c.SetMetadata(d, "virt-mtu-owned", ours, "<nics/>") },
+		"SetMetadata": func() error { return c.SetMetadata(d, "virt-mtu-owned", ours, "<nics/>", false) },
 		"Networks":    func() error { _, err := c.Networks(); return err },
 	}
 }
@@ -333,7 +333,7 @@ func TestIntegrationTimeout(t *testing.T) {
 	for range 8 {
 		spawn(&wg, func() {
 			// The socket's buffer fills up: those that still send are released too.
-			if err := c.SetMetadata(web1, "k", ours, "<a>"+strings.Repeat("x", 1<<20)+"</a>"); !errors.Is(err, ErrTimeout) {
+			if err := c.SetMetadata(web1, "k", ours, "<a>"+strings.Repeat("x", 1<<20)+"</a>", false); !errors.Is(err, ErrTimeout) {
 				t.Errorf("one of eight: %v", err)
 			}
 		})
@@ -363,7 +363,7 @@ func TestIntegrationBusyDomain(t *testing.T) {
 	d.run("bash", "-c", "virsh qemu-monitor-command web1 --hmp 'info status' </dev/null >/dev/null 2>&1 &")
 	eventually(t, "the domain to be busy", func() bool {
 		c := d.dial(500 * time.Millisecond)
-		return errors.Is(c.SetMetadata(web1, "k", ours, "<first/>"), ErrTimeout)
+		return errors.Is(c.SetMetadata(web1, "k", ours, "<first/>", false), ErrTimeout)
 	})
 	if st, err := c.Status(web1); err != nil || !st.Active {
 		t.Errorf("status: %+v, %v", st, err)
@@ -372,7 +372,7 @@ func TestIntegrationBusyDomain(t *testing.T) {
 		t.Error(err)
 	}
 	d.run("kill", "-CONT", qemu)
-	if err := c.SetMetadata(web1, "k", "urn:other", "<x/>"); err != nil {
+	if err := c.SetMetadata(web1, "k", "urn:other", "<x/>", false); err != nil {
 		t.Errorf("no longer busy: %v", err)
 	}
 	eventually(t, "the call that timed out to be done all the same", func() bool {
@@ -479,7 +479,7 @@ func TestIntegrationConcurrent(t *testing.T) {
 				if err != nil || !strings.Contains(text, dom.UUID) {
 					t.Errorf("%s: %v, XML of another domain?\n%s", dom.Name, err, text)
 				}
-				if err := c.SetMetadata(dom, "k", ours, "<of>"+dom.Name+"</of>"); err != nil {
+				if err := c.SetMetadata(dom, "k", ours, "<of>"+dom.Name+"</of>", false); err != nil {
 					t.Error(err)
 				}
 				if got, err := c.Metadata(dom, ours); err != nil || !strings.Contains(got, dom.Name) {

@@ -174,18 +174,23 @@ func (c *Conn) Metadata(d Domain, uri string) (string, error) {
 }
 
 // SetMetadata replaces the node that the definition's <metadata> holds for a
-// namespace URI; key becomes its namespace prefix. An empty xml removes the node.
+// namespace URI, and with live that of the running domain too; key becomes its
+// namespace prefix. An empty xml removes the node.
 // libvirt fires METADATA_CHANGE for it, even where nothing changes.
 //
 // After ErrTimeout or ErrLost it is not known whether libvirt did it, or still will.
-func (c *Conn) SetMetadata(d Domain, key, uri, xml string) error {
+func (c *Conn) SetMetadata(d Domain, key, uri, xml string, live bool) error {
 	node, prefix := golibvirt.OptString{xml}, golibvirt.OptString{key}
 	if xml == "" {
 		node, prefix = nil, nil
 	}
+	affect := golibvirt.DomainAffectConfig
+	if live {
+		affect |= golibvirt.DomainAffectLive
+	}
 	err := c.call(func() error {
 		return c.rpc.DomainSetMetadata(d.raw(), int32(golibvirt.DomainMetadataElement),
-			node, prefix, golibvirt.OptString{uri}, golibvirt.DomainAffectConfig)
+			node, prefix, golibvirt.OptString{uri}, affect)
 	})
 	if err != nil {
 		return fmt.Errorf("set metadata %s of domain %q: %w", uri, d.Name, err)

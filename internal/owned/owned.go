@@ -29,6 +29,8 @@ type Entry struct {
 	// is under way. A run that was killed in between leaves both, and either is
 	// then ours.
 	Next int
+	// Asked: somebody named the number (--mtu). It follows no bridge by itself.
+	Asked bool
 }
 
 // Record is a domain's entries, at most one a MAC.
@@ -51,11 +53,11 @@ func (r Record) Owns(mac string, mtu int) bool {
 }
 
 // Intend returns the record to write before a NIC's <mtu> goes from one value to
-// another.
-func (r Record) Intend(mac string, from, to int) Record {
-	e := Entry{MAC: mac, Before: from, Set: to}
+// another, which somebody asked for or not.
+func (r Record) Intend(mac string, from, to int, asked bool) Record {
+	e := Entry{MAC: mac, Before: from, Set: to, Asked: asked}
 	if old, ok := r.Of(mac); ok && r.Owns(mac, from) {
-		e = Entry{MAC: mac, Before: old.Before, Set: from, Next: to}
+		e = Entry{MAC: mac, Before: old.Before, Set: from, Next: to, Asked: asked}
 	}
 	return append(r.without(mac), e)
 }
@@ -66,7 +68,7 @@ func (r Record) Settle(nics []domxml.NIC) Record {
 	var out Record
 	for _, n := range nics {
 		if e, ok := r.Of(n.MAC); ok && r.Owns(n.MAC, n.MTU) {
-			out = append(out.without(n.MAC), Entry{MAC: n.MAC, Before: e.Before, Set: n.MTU})
+			out = append(out.without(n.MAC), Entry{MAC: n.MAC, Before: e.Before, Set: n.MTU, Asked: e.Asked})
 		}
 	}
 	return out
@@ -94,6 +96,9 @@ func (r Record) XML() string {
 		fmt.Fprintf(&b, "<nic mac='%s' before='%d' set='%d'", e.MAC, e.Before, e.Set)
 		if e.Next != 0 {
 			fmt.Fprintf(&b, " next='%d'", e.Next)
+		}
+		if e.Asked {
+			b.WriteString(" asked='yes'")
 		}
 		b.WriteString("/>")
 	}
@@ -136,6 +141,9 @@ func entry(attrs []xml.Attr) (Entry, error) {
 				return Entry{}, fmt.Errorf("mac=%q is not as virt-mtu writes it", a.Value)
 			}
 			e.MAC = a.Value
+			continue
+		case "asked":
+			e.Asked = a.Value == "yes"
 			continue
 		case "before":
 			dst = &e.Before

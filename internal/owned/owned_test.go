@@ -20,26 +20,26 @@ func TestLifeOfAnEntry(t *testing.T) {
 		}
 		r = got
 	}
-	step("intend an injection", r.Intend(mac, 0, 9000), Entry{mac, 0, 9000, 0})
+	step("intend an injection", r.Intend(mac, 0, 9000, false), Entry{mac, 0, 9000, 0, false})
 	if r.Owns(mac, 0) {
 		t.Error("a NIC without <mtu> is nobody's")
 	}
-	step("it is there", r.Settle(nic(9000)), Entry{mac, 0, 9000, 0})
-	step("intend an update", r.Intend(mac, 9000, 4000), Entry{mac, 0, 9000, 4000})
+	step("it is there", r.Settle(nic(9000)), Entry{mac, 0, 9000, 0, false})
+	step("intend an update", r.Intend(mac, 9000, 4000, true), Entry{mac, 0, 9000, 4000, true})
 	if !r.Owns(mac, 9000) || !r.Owns(mac, 4000) {
 		t.Error("killed in between, both values are ours")
 	}
-	step("it is there", r.Settle(nic(4000)), Entry{mac, 0, 4000, 0})
+	step("it is there", r.Settle(nic(4000)), Entry{mac, 0, 4000, 0, true})
 	if r.Owns(mac, 2000) {
 		t.Error("a value that the record does not name is not ours")
 	}
 	step("somebody changed it", r.Settle(nic(2000)))
-	step("by force", r.Intend(mac, 2000, 9000), Entry{mac, 2000, 9000, 0})
+	step("by force", r.Intend(mac, 2000, 9000, false), Entry{mac, 2000, 9000, 0, false})
 	step("undone", r.Settle(nic(2000)))
 }
 
 func TestXMLRoundTrip(t *testing.T) {
-	want := Record{{mac, 0, 9000, 0}, {"52:54:00:00:00:02", 1400, 9000, 4000}}
+	want := Record{{mac, 0, 9000, 0, false}, {"52:54:00:00:00:02", 1400, 9000, 4000, true}}
 	src := "<domain><metadata><o:nics xmlns:o='" + URI + "'" + want.XML()[len("<nics"):]
 	src = src[:len(src)-len("</nics>")] + "</o:nics></metadata></domain>"
 	doc, err := domxml.Parse([]byte(src))

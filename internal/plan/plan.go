@@ -31,6 +31,7 @@ type Input struct {
 	Config policy.Config
 	Mode   Mode
 	MTU    int  // --mtu; 0: not given
+	All    bool // the domain was not named: --mtu is not for who wants to be left alone
 	Force  bool // change what an admin wrote, too
 	Lower  bool // lower although the bridge stands below its uplinks
 }
@@ -69,8 +70,9 @@ type NIC struct {
 	Warnings []string
 	// Ignored: the admin wants nothing done about this NIC, its tap included.
 	Ignored bool
-	// Ours: the definition's <mtu> is one that virt-mtu put there.
-	Ours bool
+	// Ours: the definition's <mtu> is one that virt-mtu put there. Asked: Set is a
+	// number that somebody named, not one that follows a bridge.
+	Ours, Asked bool
 	// Open: the NIC has no <mtu>, and who knows more than this plan's host
 	// snapshot says might give it one.
 	Open bool
@@ -147,23 +149,26 @@ type wish struct {
 	kept bool
 }
 
+// flagMTU is whose wish a number on the command line is.
+const flagMTU = "--mtu"
+
 // wish finds the first of the admin's wishes that applies to a NIC.
 func (pl *planner) wish(n *NIC) wish {
-	var w wish
-	switch r, number := pl.Config.Match(pl.subject(n)); {
-	case pl.MTU != 0:
-		w = wish{Setting: policy.Setting{Kind: policy.Fixed, MTU: pl.MTU}, by: "--mtu"}
-	case pl.domain != nil:
-		w = wish{Setting: *pl.domain, by: "the domain's metadata"}
-	case number != 0:
+	w := wish{Setting: pl.Config.MTU, by: "the config"}
+	if r, number := pl.Config.Match(pl.subject(n)); number != 0 {
 		w = wish{Setting: r.MTU, by: fmt.Sprintf("rule %d of the config", number)}
-	default:
-		w = wish{Setting: pl.Config.MTU, by: "the config"}
+	}
+	if pl.domain != nil {
+		w = wish{Setting: *pl.domain, by: "the domain's metadata"}
+	}
+	if pl.MTU != 0 && (w.Kind != policy.Ignore || !pl.All) {
+		w = wish{Setting: policy.Setting{Kind: policy.Fixed, MTU: pl.MTU}, by: flagMTU}
 	}
 	if n.XML.MTU != 0 && !n.Ours && !pl.Force && w.Kind != policy.Ignore {
 		w = wish{Setting: policy.Setting{Kind: policy.Fixed, MTU: n.XML.MTU}, by: "the definition", kept: true}
 	}
 	w.asked = w.Kind == policy.Fixed
+	n.Asked = w.by == flagMTU
 	return w
 }
 
@@ -196,6 +201,8 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 		n.Target = n.Segment.MTU
 	}
 	switch {
+	case x.Type == "network" && pl.Mode != Filter && n.Segment.Bridge == "":
+		return n.skip(n.Segment.Why + ", and libvirt takes <mtu> only where there is a bridge")
 	case x.Model == "":
 		return n.skip("it has no <model>, so what it can carry is not known")
 	case !modelKnown:
@@ -226,9 +233,12 @@ func told(x domxml.NIC) nicmodel.Told {
 // settle chooses the action for a NIC that can carry its target and whose <mtu>
 // is ours to choose.
 func (pl *planner) settle(n NIC, w wish) NIC {
+	entry, _ := pl.owned.Of(n.XML.MAC)
 	want := n.Target
-	if want == nicmodel.Standard && (n.XML.MTU == 0 || n.Ours) {
-		want = 0 // a NIC that is told nothing runs at 1500 already
+	if want == nicmodel.Standard && (n.XML.MTU == 0 || n.Ours && entry.Before == 0) {
+		// A NIC that is told nothing runs at 1500 already. Where an admin's value
+		// stood, 1500 has to stand too: the record of it lives only as long as ours.
+		want = 0
 	}
 	n.Reason = n.reason(w)
 	switch {
@@ -237,23 +247,23 @@ func (pl *planner) settle(n NIC, w wish) NIC {
 		return n
 	case n.Target > maxTap:
 		return n.skip(fmt.Sprintf("a tap carries at most %d: with more the domain would not start", maxTap))
-	case n.XML.Type == "network" && pl.Mode != Filter && n.Segment.Bridge == "":
-		return n.skip(n.Segment.Why + ", and libvirt takes <mtu> only where there is a bridge")
 	case n.XML.Unmanaged && !pl.tapCarries(&n):
 		return n.skip(fmt.Sprintf("managed='no': tap %q is not known to carry %d", n.XML.Target, n.Target))
 	case pl.Mode != Filter && (n.XML.MAC == "" || pl.macs[n.XML.MAC] > 1):
 		return n.skip("its MAC address is not its own, so the record of what was changed could not tell it apart")
 	}
-	if down := effective(want) < effective(n.XML.MTU); down {
-		switch {
-		case pl.Mode != Explicit:
-			n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d until somebody runs fix", n.Reason, n.XML.MTU)
-			return n
-		case w.Kind == policy.Inherit && n.Segment.BelowUplinks() && !pl.Lower:
-			n = n.skip(pl.held(&n))
-			n.Hint = "raise that port or the bridge (ip link set dev PORT mtu N); to lower the guest, add --lower"
-			return n
-		}
+	down := effective(want) < effective(n.XML.MTU)
+	switch {
+	case pl.Mode == Upward && n.Ours && entry.Asked:
+		n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d, which somebody asked for", n.Reason, n.XML.MTU)
+		return n
+	case pl.Mode == Upward && n.XML.MTU != 0 && (down || want == 0):
+		n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d until somebody runs fix", n.Reason, n.XML.MTU)
+		return n
+	case down && w.Kind == policy.Inherit && n.Segment.Held() && !pl.Lower:
+		n = n.skip(n.Segment.held() + ": not lowered")
+		n.Hint = "raise that port or the bridge (ip link set dev PORT mtu N); to lower the guest, add --lower"
+		return n
 	}
 	n.Set = want
 	switch {
@@ -276,7 +286,7 @@ func (pl *planner) incapable(n NIC, m nicmodel.Model, w wish) NIC {
 		n.Action, n.Reason = Refuse, why
 		return n
 	}
-	if n.Ours && pl.Mode == Explicit {
+	if entry, _ := pl.owned.Of(n.XML.MAC); n.Ours && entry.Before == 0 && pl.Mode == Explicit {
 		n.Action, n.Set, n.Reason = Remove, 0, why
 		return n
 	}
@@ -308,16 +318,6 @@ func (pl *planner) unknown(n *NIC) string {
 	return n.Segment.Why
 }
 
-func (pl *planner) held(n *NIC) string {
-	least, _ := n.Segment.minUplink()
-	by := "it is pinned there"
-	if n.Segment.Holder != "" {
-		by = fmt.Sprintf("port %s has %d, or it is pinned there", n.Segment.Holder, n.Segment.BridgeMTU)
-	}
-	return fmt.Sprintf("bridge %s stands at %d below its uplink %s at %d (%s): not lowered",
-		n.Segment.Bridge, n.Segment.BridgeMTU, least.Name, least.MTU, by)
-}
-
 // tapCarries reports whether a tap that libvirt does not manage is known to carry
 // the target.
 func (pl *planner) tapCarries(n *NIC) bool {
@@ -326,6 +326,9 @@ func (pl *planner) tapCarries(n *NIC) bool {
 }
 
 func (n NIC) skip(why string) NIC {
+	if n.Ours {
+		why += fmt.Sprintf("; the %d that virt-mtu put in stays (fix --undo takes it out)", n.XML.MTU)
+	}
 	n.Action, n.Reason, n.Set = Skip, why, n.XML.MTU
 	return n
 }

@@ -86,6 +86,14 @@ func recorded(before, set int) map[string]domxml.Element {
 	}}
 }
 
+// asked is the metadata of a domain that virt-mtu gave a number that somebody named.
+func asked(set int) map[string]domxml.Element {
+	meta := recorded(0, set)
+	nic := &meta[owned.URI].Children[0]
+	nic.Attrs = append(nic.Attrs, xml.Attr{Name: xml.Name{Local: "asked"}, Value: "yes"})
+	return meta
+}
+
 func own(mtu string) map[string]domxml.Element {
 	return map[string]domxml.Element{policy.MetadataURI: {
 		Name:  xml.Name{Space: policy.MetadataURI, Local: "domain"},
@@ -145,6 +153,8 @@ func TestMake(t *testing.T) {
 		{name: "asked for more than is carried", nic: nic(), host: bridge(1500), in: Input{MTU: 9000}, want: got{Inject, 9000, 9000}, why: "will vanish"},
 		{name: "ignored by metadata", nic: nic(), host: bridge(9000), meta: own("ignore"), want: got{Skip, 0, 0}, why: "ignored"},
 		{name: "ignored by a rule, with an mtu", nic: nic(mtu(2000)), host: bridge(9000), config: "[[rule]]\ndomain='web*'\nmtu='ignore'", want: got{Skip, 0, 2000}},
+		{name: "--mtu for the ignored, named", nic: nic(), host: bridge(9000), meta: own("ignore"), in: Input{MTU: 4000}, want: got{Inject, 4000, 4000}},
+		{name: "--mtu for all, ignored", nic: nic(), host: bridge(9000), meta: own("ignore"), in: Input{MTU: 4000, All: true}, want: got{Skip, 0, 0}},
 		{name: "a rule on the bridge of a network", nic: nic(on("network", "n1")), host: networks(bridge(9000), host.Network{Name: "n1", Bridge: "br0"}), config: "[[rule]]\nbridge='br0'\nmtu=2000", want: got{Inject, 2000, 2000}},
 
 		// Rule 2, where to inject.
@@ -168,6 +178,7 @@ func TestMake(t *testing.T) {
 		// Rule 3, what cannot work.
 		{name: "rtl8139", nic: nic(model("rtl8139")), host: bridge(9000), want: got{Refuse, 9000, 0}, why: "rtl8139 carries at most 1500, but bridge br0 has 9000"},
 		{name: "rtl8139 with a remedy", nic: nic(model("rtl8139")), host: bridge(9000), want: got{Refuse, 9000, 0}, why: "<model type='virtio'/> (virsh edit web1)"},
+		{name: "rtl8139 where no bridge is", nic: nic(model("rtl8139"), on("network", "n1")), host: networks(bridge(9000), host.Network{Name: "n1", Forward: "passthrough"}), config: "mtu=9000", want: got{Skip, 9000, 0}},
 		{name: "rtl8139 at 1500", nic: nic(model("rtl8139")), host: bridge(1500), want: got{None, 1500, 0}},
 		{name: "rtl8139 on a bounded segment", nic: nic(model("rtl8139")), host: bridge(9000, "vx0 vxlan 8950"), want: got{Skip, 0, 0}},
 		{name: "rtl8139 that an admin gave 9000", nic: nic(model("rtl8139"), mtu(9000)), host: bridge(1500), want: got{Refuse, 9000, 9000}},
@@ -187,7 +198,15 @@ func TestMake(t *testing.T) {
 		{name: "a pinned bridge lowers nothing", nic: nic(mtu(9000)), host: bridge(1500, "eth0 ixgbe 9000"), meta: recorded(0, 9000), want: got{Skip, 1500, 9000}, why: "--lower"},
 		{name: "but with --lower", nic: nic(mtu(9000)), host: bridge(1500, "eth0 ixgbe 9000"), meta: recorded(0, 9000), in: Input{Lower: true}, want: got{Remove, 1500, 0}},
 		{name: "a number asked for lowers without it", nic: nic(mtu(9000)), host: bridge(1500, "eth0 ixgbe 9000"), meta: recorded(0, 9000), in: Input{MTU: 4000}, want: got{Update, 4000, 4000}},
-		{name: "1400 up to 1500 is no lowering", nic: nic(mtu(1400)), host: bridge(1500), meta: recorded(0, 1400), in: Input{Mode: Upward}, want: got{Remove, 1500, 0}},
+		{name: "1400 up to 1500 takes it out", nic: nic(mtu(1400)), host: bridge(1500), meta: recorded(0, 1400), want: got{Remove, 1500, 0}},
+		{name: "but not by itself", nic: nic(mtu(1400)), host: bridge(1500), meta: recorded(0, 1400), in: Input{Mode: Upward}, want: got{None, 1500, 1400}},
+		{name: "where an admin's value stood, 1500 stands", nic: nic(mtu(9000)), host: bridge(1500), meta: recorded(2000, 9000), want: got{Update, 1500, 1500}},
+		{name: "and goes on standing", nic: nic(mtu(1500)), host: bridge(1500), meta: recorded(9000, 1500), want: got{None, 1500, 1500}},
+		{name: "a number asked for follows no bridge by itself", nic: nic(mtu(4000)), host: bridge(9000), meta: asked(4000), in: Input{Mode: Upward}, want: got{None, 9000, 4000}, why: "somebody asked for"},
+		{name: "but when fix is run", nic: nic(mtu(4000)), host: bridge(9000), meta: asked(4000), want: got{Update, 9000, 9000}},
+		{name: "a tap that holds a bridge without uplinks down", nic: nic(mtu(9000)), host: bridge(1400, "vnet1 tap 1400", "vnet2 tap 9000"), meta: recorded(0, 9000), want: got{Skip, 1400, 9000}, why: "port vnet1 has 1400"},
+		{name: "a bridge without uplinks below all its taps was set there", nic: nic(mtu(9000)), host: bridge(4000, "vnet2 tap 9000"), meta: recorded(0, 9000), want: got{Update, 4000, 4000}},
+		{name: "what is left of ours is said", nic: nic(mtu(9000), on("network", "n1")), host: networks(bridge(9000), host.Network{Name: "n1", Forward: "passthrough"}), meta: recorded(0, 9000), want: got{Skip, 0, 9000}, why: "the 9000 that virt-mtu put in stays"},
 		{name: "what somebody changed is his", nic: nic(mtu(2000)), host: bridge(9000), meta: recorded(0, 4000), want: got{None, 2000, 2000}},
 		{name: "a filter keeps what is there", nic: nic(mtu(4000)), host: bridge(9000), meta: recorded(0, 4000), in: Input{Mode: Filter}, want: got{None, 4000, 4000}},
 	}

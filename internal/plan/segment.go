@@ -32,8 +32,8 @@ type Segment struct {
 	BridgeMTU int
 	// Uplinks of the bridge; with none the segment ends at the bridge.
 	Uplinks []Uplink
-	// Holder is the port whose own MTU may be what keeps an automatic bridge
-	// below its uplinks; empty where no port does.
+	// Holder is the port whose own MTU may be what keeps an automatic bridge below
+	// its uplinks, or without any below its other ports; empty where no port does.
 	Holder string
 
 	MTU       int // what the segment carries; 0 where Unknown
@@ -73,6 +73,23 @@ func (s *Segment) minUplink() (Uplink, bool) {
 func (s *Segment) BelowUplinks() bool {
 	least, ok := s.minUplink()
 	return ok && s.BridgeMTU < least.MTU
+}
+
+// Held reports whether something may be keeping the bridge down: it stands below all
+// its uplinks, or where it has none a port is as low as the bridge and others are
+// above. It may have been dragged there, or pinned: the two cannot be told apart.
+func (s *Segment) Held() bool { return s.BelowUplinks() || s.Holder != "" }
+
+// held says how.
+func (s *Segment) held() string {
+	text := fmt.Sprintf("bridge %s stands at %d", s.Bridge, s.BridgeMTU)
+	if least, ok := s.minUplink(); ok {
+		text += fmt.Sprintf(", below its uplink %s at %d", least.Name, least.MTU)
+	}
+	if s.Holder == "" {
+		return text + " (it is pinned there)"
+	}
+	return text + fmt.Sprintf(" (port %s has %d, or it is pinned there)", s.Holder, s.BridgeMTU)
 }
 
 // SegmentOf finds a NIC's segment and computes what it carries: the bridge's MTU,
@@ -129,15 +146,23 @@ func bridgeSegment(bridge string, ovs bool, h *host.Snapshot) Segment {
 			s.Certainty = AtMost
 		}
 	}
-	if s.BelowUplinks() {
-		for _, p := range ports {
-			if p.MTU == link.MTU {
-				s.Holder = p.Name
-				break
-			}
-		}
-	}
+	s.Holder = holder(&s, ports)
 	return s
+}
+
+// holder finds what Segment says of it.
+func holder(s *Segment, ports []host.Link) string {
+	low, above := "", s.BelowUplinks()
+	for _, p := range ports {
+		if p.MTU == s.BridgeMTU && low == "" {
+			low = p.Name
+		}
+		above = above || len(s.Uplinks) == 0 && p.MTU > s.BridgeMTU
+	}
+	if !above {
+		return ""
+	}
+	return low
 }
 
 // uplinks picks the ports that are neither taps nor veths; veths count only where

@@ -16,6 +16,7 @@ type Tap struct {
 	MTU    int // as it is; 0: the device is not there
 	Want   int // what it should be at least; 0: nothing is known
 	Raise  bool
+	Above  bool // it should be above its bridge, which may go up with it
 	Reason string
 }
 
@@ -65,7 +66,7 @@ func tap(n NIC, h *host.Snapshot) Tap {
 		t.Want, t.Reason = n.XML.MTU, fmt.Sprintf("the guest has %d", n.XML.MTU)
 	}
 	t.Want = min(t.Want, maxTap)
-	t.Raise = t.Want > t.MTU
+	t.Raise, t.Above = t.Want > t.MTU, t.Want > seg.BridgeMTU
 	return t
 }
 

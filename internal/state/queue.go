@@ -9,15 +9,16 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"virt-mtu/internal/oneline"
 )
 
 // claimed ends the name of a request that somebody has taken up.
 const claimed = ".claimed"
 
-// maxNote bounds a note, in bytes.
+// maxNote bounds a note, in bytes. Notes quote domain XML.
 const maxNote = 500
 
 // ErrNotQueued is Claim's where nothing is queued.
@@ -35,7 +36,7 @@ type Request struct {
 func (d *Dir) Queue(uuid, note string) error {
 	err := checkUUID(uuid)
 	if err == nil {
-		err = d.queue.put(uuid, oneLine(note))
+		err = d.queue.put(uuid, oneline.Text(strings.TrimSpace(note), maxNote))
 	}
 	if err != nil {
 		return fmt.Errorf("queue domain: %w", err)
@@ -133,24 +134,9 @@ func (f folder) request(name string) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	note, err := io.ReadAll(io.LimitReader(file, maxNote+1))
+	note, err := io.ReadAll(io.LimitReader(file, maxNote+10))
 	if err != nil {
 		return Request{}, err
 	}
-	return Request{Note: oneLine(string(note)), Since: info.ModTime()}, nil
-}
-
-// oneLine makes of a note what may go to a terminal and a log: notes quote domain
-// XML.
-func oneLine(note string) string {
-	note = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.TrimSpace(note))
-	if len(note) > maxNote {
-		note = strings.ToValidUTF8(note[:maxNote], "")
-	}
-	return note
+	return Request{Note: oneline.Text(strings.TrimSpace(string(note)), maxNote), Since: info.ModTime()}, nil
 }

@@ -1,0 +1,89 @@
+package fix
+
+import (
+	"errors"
+	"fmt"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
+	"virt-mtu/internal/policy"
+)
+
+// job is one domain on its way through Run.
+type job struct {
+	libvirt.Domain
+	conn   *libvirt.Conn // lent for the time of a step
+	status libvirt.Status
+	// definition is nil for a transient domain, live for one that does not run.
+	// saved is the managed save image's domain, where there is one.
+	definition, live, saved *domxml.Document
+
+	err   error // nothing more can be done for it
+	parts error // what failed beside the rest
+	taps  []plan.Tap
+	notes []string
+}
+
+// errContent: what a domain says cannot be worked on, and another try would not
+// change that.
+var errContent = errors.New("it cannot be worked on")
+
+// load reads what libvirt knows of the domain.
+func (j *job) load() {
+	if j.err != nil {
+		return
+	}
+	if j.status, j.err = j.conn.Status(j.Domain); j.err != nil {
+		return
+	}
+	if j.status.Persistent {
+		if j.definition, j.err = document(j.conn.PersistentXML(j.Domain)); j.err != nil {
+			return
+		}
+	}
+	switch {
+	case j.status.Active:
+		j.live, j.err = document(j.conn.LiveXML(j.Domain))
+	case j.status.ManagedSave:
+		// Without it only what waits for a cold start cannot be said.
+		j.saved, j.parts = document(j.conn.ManagedSaveXML(j.Domain))
+	}
+	if j.live != nil && j.definition != nil {
+		sharePolicy(j.definition.Metadata, j.live.Metadata)
+	}
+}
+
+// sharePolicy makes the setting that one of a domain's two XMLs has hold for the
+// other: virsh metadata sets the running one's alone unless it is told --config, and
+// only the definition's where it is.
+func sharePolicy(definition, live map[string]domxml.Element) {
+	inDefinition, ok := definition[policy.MetadataURI]
+	if ok {
+		live[policy.MetadataURI] = inDefinition
+	} else if inLive, ok := live[policy.MetadataURI]; ok {
+		definition[policy.MetadataURI] = inLive
+	}
+}
+
+func document(xml string, err error) (*domxml.Document, error) {
+	if err != nil {
+		return nil, err
+	}
+	doc, err := domxml.Parse([]byte(xml))
+	if err != nil {
+		return nil, fmt.Errorf("%w: read its XML: %w", errContent, err)
+	}
+	return doc, nil
+}
+
+// plan plans one of the domain's XMLs.
+func (f *Fixer) plan(d domxml.Domain, in plan.Input) (plan.Plan, error) {
+	in.Domain, in.Config, in.Mode = d, f.Config, f.Mode
+	in.MTU, in.All, in.Force, in.Lower = f.MTU, f.All, f.Force, f.Lower
+	p, err := plan.Make(in)
+	if err != nil {
+		return p, fmt.Errorf("%w: %w", errContent, err)
+	}
+	return p, nil
+}
