@@ -19,7 +19,7 @@ var errMeanwhile = errors.New("its definition changed meanwhile: run it again")
 // change carries a plan out on a definition: the record of what is about to be
 // set, the interfaces, the settled record. It reports whether anything was changed.
 func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
-	if f.Ignore && !ignored(j) {
+	if f.Ignore && !j.ignored {
 		err := j.conn.SetMetadata(j.Domain, policy.MetadataKey, policy.MetadataURI, policy.IgnoreNode, j.live != nil)
 		if err != nil {
 			return false, err
@@ -51,9 +51,9 @@ func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
 	return changed || updated, err
 }
 
-// ignored reports whether the domain's own setting is to leave it alone.
-func ignored(j *job) bool {
-	node, ok := j.definition.Metadata[policy.MetadataURI]
+// ignores reports whether the domain's own setting is to leave it alone.
+func ignores(d *domxml.Domain) bool {
+	node, ok := d.Metadata[policy.MetadataURI]
 	if !ok {
 		return false
 	}

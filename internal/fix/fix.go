@@ -158,7 +158,7 @@ func (f *Fixer) persistent(r *Result, j *job, s host.Snapshot) error {
 		}
 	}
 	if f.DryRun {
-		r.Changed = r.Changed || len(p.Edits()) > 0 || f.Ignore && !ignored(j)
+		r.Changed = r.Changed || len(p.Edits()) > 0 || f.Ignore && !j.ignored
 		return nil
 	}
 	changed, err := f.change(j, &p)

@@ -18,6 +18,7 @@ type job struct {
 	// definition is nil for a transient domain, live for one that does not run.
 	// saved is the managed save image's domain, where there is one.
 	definition, live, saved *domxml.Document
+	ignored                 bool // it says already that it is to be left alone
 
 	err   error // nothing more can be done for it
 	parts error // what failed beside the rest
@@ -49,21 +50,31 @@ func (j *job) load() {
 		// Without it only what waits for a cold start cannot be said.
 		j.saved, j.parts = document(j.conn.ManagedSaveXML(j.Domain))
 	}
-	if j.live != nil && j.definition != nil {
-		sharePolicy(j.definition.Metadata, j.live.Metadata)
+	if j.definition == nil {
+		return
+	}
+	j.ignored = ignores(&j.definition.Domain) && (j.live == nil || ignores(&j.live.Domain))
+	if j.live != nil {
+		sharePolicy(&j.definition.Domain, &j.live.Domain)
 	}
 }
 
 // sharePolicy makes the setting that one of a domain's two XMLs has hold for the
 // other: virsh metadata sets the running one's alone unless it is told --config, and
 // only the definition's where it is.
-func sharePolicy(definition, live map[string]domxml.Element) {
-	inDefinition, ok := definition[policy.MetadataURI]
-	if ok {
-		live[policy.MetadataURI] = inDefinition
-	} else if inLive, ok := live[policy.MetadataURI]; ok {
-		definition[policy.MetadataURI] = inLive
+func sharePolicy(definition, live *domxml.Domain) {
+	from, to := definition, live
+	if _, ok := from.Metadata[policy.MetadataURI]; !ok {
+		from, to = live, definition
 	}
+	node, ok := from.Metadata[policy.MetadataURI]
+	if !ok {
+		return
+	}
+	if to.Metadata == nil {
+		to.Metadata = map[string]domxml.Element{}
+	}
+	to.Metadata[policy.MetadataURI] = node
 }
 
 func document(xml string, err error) (*domxml.Document, error) {

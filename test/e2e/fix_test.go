@@ -80,6 +80,18 @@ func TestIntegrationFix(t *testing.T) {
 		wantSame(t, "after undo", before, without(persistent(t, h, "own1"), "<metadata/>"))
 	})
 
+	t.Run("forced, then fixed again, it still comes back", func(t *testing.T) {
+		h.Bridge(t, "br5", 1500)
+		define(t, h, "own2", strings.Replace(nic("virtio", 8000), "br0", "br5", 1))
+		before := persistent(t, h, "own2")
+		fixed(t, h, "--force", "own2")
+		if got := fixed(t, h, "own2"); got.Action != "none" || got.Current != 1500 {
+			t.Errorf("%+v", got)
+		}
+		must(t, h, "fix", "--undo", "own2")
+		wantSame(t, "after undo", before, without(persistent(t, h, "own2"), "<metadata/>"))
+	})
+
 	t.Run("ignore", func(t *testing.T) {
 		define(t, h, "ign1", nic("virtio", 0))
 		must(t, h, "fix", "ign1")
@@ -270,6 +282,24 @@ func TestIntegrationFixRunning(t *testing.T) {
 			t.Errorf("cold-started: %+v", got)
 		}
 		destroy(t, h, "run1")
+	})
+
+	t.Run("to be left alone is said to the running domain or to its definition", func(t *testing.T) {
+		define(t, h, "ign2", nic("virtio", 0))
+		start(t, h, "ign2")
+		dev := strings.Fields(h.Run(t, "virsh", "-q", "domiflist", "ign2"))[0]
+		h.Run(t, "ip", "link", "set", dev, "mtu", "1500")
+		for _, where := range []string{"--live", "--config"} {
+			set := []string{"virsh", "-q", "metadata", "ign2", "urn:virt-mtu:policy:1", where}
+			h.Run(t, append(set, "--key", "virt-mtu", "--set", "<domain mtu='ignore'/>")...)
+			if got := fixed(t, h, "ign2"); got.Action != "skip" || h.MTU(t, dev) != 1500 {
+				t.Errorf("%s: %+v, tap at %d", where, got, h.MTU(t, dev))
+			}
+			h.Run(t, append(set, "--remove")...)
+		}
+		must(t, h, "fix", "--undo", "--ignore", "ign2")
+		wantSays(t, "the running domain", live(t, h, "ign2"), `mtu="ignore"`)
+		destroy(t, h, "ign2")
 	})
 
 	t.Run("a transient domain: its taps only", func(t *testing.T) {

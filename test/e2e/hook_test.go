@@ -168,6 +168,38 @@ func TestIntegrationHook(t *testing.T) {
 		starts(t, "web5")
 	})
 
+	t.Run("a number asked for outlives the queue", func(t *testing.T) {
+		define(t, h, "num5", nic("virtio", 0))
+		must(t, h, "fix", "--mtu", "4000", "num5")
+		starts(t, "num5")
+		must(t, h, "fix", "--queued")
+		if !hasMTU(persistent(t, h, "num5"), "4000") {
+			t.Error("not at 4000 any more")
+		}
+	})
+
+	t.Run("a request waits for libvirt", func(t *testing.T) {
+		define(t, h, "wait5", nic("virtio", 0))
+		starts(t, "wait5")
+		uuid := strings.TrimSpace(h.Run(t, "virsh", "-q", "domuuid", "wait5"))
+		uri := between(t, h, procUpdateDeviceFlags, 1, func() bool { return false })
+		if r := virtMTU(t, h, "fix", "--connect", uri, "--queued"); r.Exit != 1 {
+			t.Errorf("exit %d: %s", r.Exit, r.Stdout)
+		}
+		h.Libvirtd(t, "stop")
+		if r := virtMTU(t, h, "fix", "--queued"); r.Exit != 1 {
+			t.Errorf("exit %d: %s", r.Exit, r.Stdout)
+		}
+		h.Libvirtd(t, "start")
+		if queue := h.Run(t, "ls", "/run/virt-mtu/queue"); !strings.Contains(queue, uuid) {
+			t.Fatalf("forgotten; the queue has %q", queue)
+		}
+		must(t, h, "fix", "--queued")
+		if !hasMTU(persistent(t, h, "wait5"), "9000") {
+			t.Error("not fixed")
+		}
+	})
+
 	t.Run("libvirtd restarts under a guest that the policy would refuse", func(t *testing.T) {
 		define(t, h, "old6", nic("rtl8139", 0))
 		h.WriteFile(t, config, "incapable = 'clamp'", 0o644)
