@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 }
 
+// usualSize of a domain's XML, in bytes: up to here it is read without being copied.
+const usualSize = 32 << 10
+
 // call is one call of the hook.
 type call struct {
 	op             operation
@@ -77,11 +81,11 @@ func (c *call) guarded(stdin io.Reader) (status int) {
 }
 
 func (c *call) run(stdin io.Reader) error {
-	src, err := io.ReadAll(io.LimitReader(stdin, domxml.MaxSize+1))
-	if err != nil {
+	text := bytes.NewBuffer(make([]byte, 0, usualSize))
+	if _, err := text.ReadFrom(io.LimitReader(stdin, domxml.MaxSize+1)); err != nil {
 		return fmt.Errorf("read domain XML: %w", err)
 	}
-	doc, err := domxml.Parse(src)
+	doc, err := domxml.Parse(text.Bytes())
 	if err != nil {
 		return fmt.Errorf("read domain XML: %w", err)
 	}
