@@ -1,9 +1,14 @@
 package domxml
 
 import (
+	"bytes"
+	"encoding/xml"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // FuzzSplice: whatever comes in, Parse refuses it or Splice keeps its promises.
@@ -53,5 +58,43 @@ func FuzzLayout(f *testing.F) {
 			return
 		}
 		checkSplice(t, src)
+	})
+}
+
+// FuzzNesting: names and ends are taken as Decoder.Token takes them, which Parse does
+// not call for its time.
+func FuzzNesting(f *testing.F) {
+	for _, src := range []string{
+		"<domain xmlns='a' xmlns:b='c' b:x='1' x='2'><b:y xmlns:b='d' b:z=''/><b:y/><y xmlns=''/></domain>",
+		"<a:domain xml:lang='de'><a:x xmlns:a='u'></a:x></a:domain>",
+		"<domain><x></y></domain>", "<domain></a:domain>", "<domain>", "</domain>",
+	} {
+		f.Add([]byte(src))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if _, err := Parse(src); err != nil {
+			return
+		}
+		token, raw := xml.NewDecoder(bytes.NewReader(src)), xml.NewDecoder(bytes.NewReader(src))
+		var p parser
+		for {
+			want, err := token.Token()
+			got, rawErr := raw.RawToken()
+			if err == io.EOF && rawErr == io.EOF {
+				return
+			}
+			if err != nil || rawErr != nil {
+				t.Fatalf("Parse accepts what Token does not: %v, %v\n%q", err, rawErr, src)
+			}
+			switch tok := got.(type) {
+			case xml.StartElement:
+				p.enter(&tok)
+				if d := cmp.Diff(want, xml.Token(tok)); d != "" {
+					t.Fatalf("want-, got+:\n%s\n%q", d, src)
+				}
+			case xml.EndElement:
+				p.leave()
+			}
+		}
 	})
 }

@@ -33,9 +33,9 @@ func Parse(src []byte) (*Document, error) {
 	return &p.doc, nil
 }
 
-// parser walks over the tokens of one document. Its state is flat, not a stack:
-// nothing that matters lies deeper than the children of an <interface>, and a
-// document may nest as deep as its sender likes.
+// parser walks over the tokens of one document. Beyond the names that are open its
+// state is flat: nothing that matters lies deeper than the children of an
+// <interface>.
 type parser struct {
 	src  []byte
 	dec  *xml.Decoder
@@ -44,6 +44,9 @@ type parser struct {
 
 	token span // the one at hand
 	depth int  // open elements, the one at hand included
+	open  [maxDepth]xml.Name
+	// scopes are the namespaces declared by what is open, innermost last.
+	scopes []scope
 	// references: there is a character reference somewhere in src.
 	references bool
 
@@ -71,15 +74,17 @@ func (p *parser) run() error {
 	rooted := false
 	for {
 		p.token.start = p.base + int(p.dec.InputOffset())
-		tok, err := p.dec.Token()
+		// Not Token, which spends as much again on names that nobody looks at.
+		tok, err := p.dec.RawToken()
 		p.token.end = p.base + int(p.dec.InputOffset())
-		if err == io.EOF && rooted {
+		switch {
+		case err == io.EOF && p.depth > 0:
+			return errorAt(p.src, p.token.end, "the document ends within <%s>", clip(p.open[p.depth-1].Local))
+		case err == io.EOF && rooted:
 			return nil
-		}
-		if err == io.EOF {
+		case err == io.EOF:
 			return fmt.Errorf("%w: there is no element in the document", ErrNotDomain)
-		}
-		if err != nil {
+		case err != nil:
 			var syntax *xml.SyntaxError
 			if errors.As(err, &syntax) {
 				return errorAt(p.src, p.token.end, "%s", syntax.Msg)
@@ -88,17 +93,23 @@ func (p *parser) run() error {
 		}
 		switch t := tok.(type) {
 		case xml.StartElement:
-			if p.depth == 0 {
+			if p.depth == maxDepth {
+				return p.errorf("more than %d elements within each other", maxDepth)
+			}
+			p.enter(&t)
+			if p.depth == 1 {
 				if err := p.root(t.Name, rooted); err != nil {
 					return err
 				}
 				rooted = true
 			}
-			p.depth++
-			err = p.open(t)
+			err = p.start(t)
 		case xml.EndElement:
-			err = p.close()
-			p.depth--
+			if err := p.checkEnd(t.Name); err != nil {
+				return err
+			}
+			err = p.end()
+			p.leave()
 		case xml.CharData:
 			err = p.charData(t)
 		case xml.ProcInst:
@@ -127,11 +138,8 @@ func (p *parser) root(name xml.Name, another bool) error {
 	return nil
 }
 
-// open takes a start tag.
-func (p *parser) open(t xml.StartElement) error {
-	if p.depth > maxDepth {
-		return p.errorf("more than %d elements within each other", maxDepth)
-	}
+// start takes a start tag.
+func (p *parser) start(t xml.StartElement) error {
 	if err := checkAttrs(t.Attr, p.raw()); err != nil {
 		return p.errorf("%w", err)
 	}
@@ -154,8 +162,8 @@ func (p *parser) open(t xml.StartElement) error {
 	return nil
 }
 
-// close takes an end tag, or the second half of an empty element.
-func (p *parser) close() error {
+// end takes an end tag, or the second half of an empty element.
+func (p *parser) end() error {
 	switch {
 	case p.depth == 2:
 		return p.closeSection()

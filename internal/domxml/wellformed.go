@@ -32,7 +32,10 @@ func checkBytes(src []byte) error {
 		return errorAt(src, at, "byte 0x%02x is not UTF-8: convert the document to UTF-8", src[at])
 	}
 	for at, c := range src {
-		if c < ' ' && c != '\n' && c != '\t' && c != '\r' {
+		if c >= ' ' && c != 0xef || c == '\n' { // nearly all
+			continue
+		}
+		if c < ' ' && c != '\t' && c != '\r' {
 			return errorAt(src, at, "control character 0x%02x is not allowed in XML", c)
 		}
 		// U+FFFE and U+FFFF, the only others that UTF-8 has and XML has not.
