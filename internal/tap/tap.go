@@ -84,11 +84,18 @@ func raise(dev, bridge string, mtu int) (before int, err error) {
 
 // isTap holds for a TUN/TAP device in TAP mode. A macvtap is none.
 func isTap(dev string) error {
-	text, err := os.ReadFile(sysNet + dev + "/tun_flags")
+	// Not os.ReadFile: the hook would start Go's poller for it.
+	fd, err := unix.Open(sysNet+dev+"/tun_flags", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ErrNotTap
 	}
-	flags, err := strconv.ParseUint(strings.TrimSpace(string(text)), 0, 32)
+	defer unix.Close(fd)
+	var text [32]byte
+	n, err := unix.Read(fd, text[:])
+	if err != nil {
+		return ErrNotTap
+	}
+	flags, err := strconv.ParseUint(strings.TrimSpace(string(text[:n])), 0, 32)
 	if err != nil || flags&unix.IFF_TAP == 0 {
 		return ErrNotTap
 	}
