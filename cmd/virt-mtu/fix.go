@@ -121,10 +121,21 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 // come into the report.
 func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fix.Report, error) {
 	none := fix.Report{Domains: []fix.Result{}}
-	var dir *state.Dir
+	conn, err := f.Pool.Get()
+	if err != nil {
+		return none, err
+	}
+	domains, missing, err := choose(conn, fl.All, args)
+	f.Pool.Put(conn)
+	if err != nil {
+		return none, err
+	}
+	if os.Geteuid() != 0 && fl.queued {
+		return none, errors.New("fix --queued needs root: what the hook has left is root's")
+	}
 	if os.Geteuid() == 0 && !fl.DryRun {
-		var err error
-		if dir, err = state.Open(state.DefaultBase); err != nil {
+		dir, err := state.Open(state.DefaultBase)
+		if err != nil {
 			return none, err
 		}
 		defer dir.Close()
@@ -135,21 +146,9 @@ func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fi
 			return none, err
 		}
 		defer unlock()
-	}
-	switch {
-	case fl.queued && dir == nil:
-		return none, errors.New("fix --queued needs root")
-	case fl.queued:
-		return f.Queued(dir)
-	}
-	conn, err := f.Pool.Get()
-	if err != nil {
-		return none, err
-	}
-	domains, missing, err := choose(conn, fl.All, args)
-	f.Pool.Put(conn)
-	if err != nil {
-		return none, err
+		if fl.queued {
+			return f.Queued(dir)
+		}
 	}
 	report := f.Run(domains)
 	report.Domains = append(report.Domains, missing...)

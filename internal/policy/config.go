@@ -106,6 +106,9 @@ func Load(file string) (Config, error) {
 	// O_NONBLOCK: a FIFO in its place must not hold a guest up.
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) && file == DefaultPath {
+		if _, err := os.Lstat(file); err == nil {
+			return Config{}, fmt.Errorf("read config %q: a link that leads nowhere", file)
+		}
 		return Default(), nil
 	}
 	if err != nil {
