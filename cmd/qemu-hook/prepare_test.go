@@ -176,7 +176,7 @@ func TestIntegrationPinBridges(t *testing.T) {
 			"refused":          {config: "pin_bridges = true", xml: cannot, links: auto, after: small, want: 1500},
 			"another's bridge": {config: "pin_bridges = true", xml: domain(nic{source: "bridge='br1'"}), links: auto + "\nlink add br1 type bridge", after: small, want: 1500},
 			// Pinned at 1500 it would stay there when the small port goes.
-			"dragged down": {config: "pin_bridges = true", xml: domain(nic{}), links: auto + small, after: "link del vnet9", want: 9000, says: "bridge br0 not pinned: it stands at 1500, below its uplinks"},
+			"dragged down": {config: "pin_bridges = true", xml: domain(nic{}), links: auto + small, after: "link del vnet9", want: 9000, says: "bridge br0 not pinned: a port may be holding it down at 1500"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				h.reset(t)

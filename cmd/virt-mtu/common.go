@@ -20,16 +20,7 @@ func (g *globals) loadConfig() (policy.Config, error) {
 	return c, nil
 }
 
-// wantJSON checks -o.
-func (g *globals) wantJSON() (bool, error) {
-	switch g.output {
-	case "text":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, usage("-o %q: it takes text or json", g.output)
-}
+func (g *globals) json() bool { return g.output == "json" }
 
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -88,10 +88,6 @@ func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
 }
 
 func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
-	asJSON, err := g.wantJSON()
-	if err != nil {
-		return err
-	}
 	if err := fl.validate(c, args); err != nil {
 		return err
 	}
@@ -105,10 +101,10 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	defer pool.Close()
 	f := &fix.Fixer{Pool: pool, Config: config, Options: fl.Options, Progress: progress(c)}
 	report, err := fixThem(ctx, f, fl, args)
-	for _, p := range unjoin(errors.Join(err, report.Problem())) {
+	for _, p := range unjoin(err) {
 		complain(c.ErrOrStderr(), p, libvirt.Hint(p))
 	}
-	if werr := show(c, &report, asJSON, fl.DryRun); werr != nil {
+	if werr := show(c, &report, g.json(), fl.DryRun); werr != nil {
 		return failed(fmt.Errorf("write report: %w", werr), "")
 	}
 	if err != nil || report.Failed() {

@@ -144,7 +144,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 		complain(stderr, err, libvirt.Hint(err))
 		return 0, nil
 	}
-	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, DryRun: true}, Progress: progress(c)}
+	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, DryRun: true, Undragged: true}, Progress: progress(c)}
 	report := f.Run(domains)
 	unchecked := 0
 	for _, d := range report.Domains {
@@ -300,10 +300,6 @@ Exit status: 0 all is well; 1 there are problems, or it is not installed; 2 wron
 }
 
 func hookStatus(c *cobra.Command, g *globals) error {
-	asJSON, err := g.wantJSON()
-	if err != nil {
-		return err
-	}
 	dir := hookdir.Default
 	binary, err := hookBinary()
 	if err != nil && !errors.Is(err, hookdir.ErrNoBinary) {
@@ -317,7 +313,7 @@ func hookStatus(c *cobra.Command, g *globals) error {
 	if err != nil {
 		return hookFailed("status", err)
 	}
-	if asJSON {
+	if g.json() {
 		err = writeJSON(c.OutOrStdout(), status)
 	} else {
 		err = status.Text(c.OutOrStdout())

@@ -16,6 +16,9 @@ import (
 // errMeanwhile: somebody else changed the definition while we worked on it.
 var errMeanwhile = errors.New("its definition changed meanwhile: run it again")
 
+// errTransient: there is nothing that could be undone, or kept.
+var errTransient = fmt.Errorf("%w: it is transient and has no definition", errContent)
+
 // change carries a plan out on a definition: the record of what is about to be
 // set, the interfaces, the settled record. It reports whether anything was changed.
 func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
@@ -25,16 +28,22 @@ func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
 			return false, err
 		}
 		changed = true
+		j.notes = append(j.notes, "left alone from now on: its metadata says mtu='ignore'"+j.said)
 	}
 	before, err := owned.FromMetadata(j.definition.Metadata)
 	if err != nil {
 		return changed, err
 	}
+	record := before
+	for _, n := range p.NICs {
+		if n.Ours && f.Mode == plan.Explicit && !f.Undo {
+			record = record.Mark(n.XML.MAC, n.Asked)
+		}
+	}
 	edits := p.Edits()
 	if len(edits) == 0 {
-		return changed, j.forget(before)
+		return changed, j.forget(before, record)
 	}
-	record := before
 	for i, to := range edits {
 		record = record.Intend(j.definition.NICs[i].MAC, j.definition.NICs[i].MTU, to, p.NICs[i].Asked)
 	}
@@ -63,14 +72,14 @@ func ignores(d *domxml.Domain) bool {
 
 // forget drops from the record what somebody has changed since. It is no longer
 // ours; to leave it in would make it ours again should that value ever come back.
-func (j *job) forget(record owned.Record) error {
+func (j *job) forget(before, record owned.Record) error {
 	left := record.Settle(j.definition.NICs)
 	for _, e := range record {
 		if _, ok := left.Of(e.MAC); !ok {
 			j.notes = append(j.notes, fmt.Sprintf("what virt-mtu had set on NIC %s is not there any more: forgotten", e.MAC))
 		}
 	}
-	return j.write(record, left)
+	return j.write(before, left)
 }
 
 // update sets the interfaces of a definition that is still the one that was

@@ -22,6 +22,8 @@ type Options struct {
 	Ignore bool // with Undo: leave the domain alone from now on
 	DryRun bool
 	Diff   bool
+	// Undragged plans as if no bridge stood below its uplinks; with DryRun.
+	Undragged bool
 }
 
 // Fixer works on the domains of one libvirt, on the host that it runs on.
@@ -38,14 +40,16 @@ type Fixer struct {
 // up, and definitions follow bridges.
 func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	report := Report{Domains: make([]Result, len(domains))}
-	var networks []host.Network
-	networks, report.problem = f.networks()
+	networks, unread := f.networks()
 	snapshot, err := f.snapshot(networks)
 	jobs := make([]job, len(domains))
 	for i, d := range domains {
 		jobs[i].Domain, jobs[i].err = d, err
 	}
-	f.each(jobs, func(i int) { jobs[i].load() })
+	f.each(jobs, func(i int) {
+		jobs[i].load()
+		jobs[i].checkNetworks(&snapshot, unread)
+	})
 	raised := false
 	for i := range jobs {
 		raised = f.raise(&jobs[i], snapshot) || raised
@@ -65,8 +69,8 @@ func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	return report
 }
 
-// networks reads libvirt's networks. What cannot be read is left out: its NICs are
-// then on a network that is not known, and stay as they are.
+// networks reads libvirt's networks. What cannot be read is left out, and in the
+// error.
 func (f *Fixer) networks() ([]host.Network, error) {
 	conn, err := f.Pool.Get()
 	if err != nil {
@@ -92,6 +96,9 @@ func (f *Fixer) networks() ([]host.Network, error) {
 func (f *Fixer) snapshot(networks []host.Network) (host.Snapshot, error) {
 	s, err := host.ReadAll()
 	s.Networks = networks
+	if f.Undragged {
+		s = plan.Undragged(s)
+	}
 	return s, err
 }
 
@@ -179,6 +186,9 @@ func (f *Fixer) planDefinition(j *job, s host.Snapshot) (plan.Plan, error) {
 
 // transient is for a domain that has no definition: only its taps can be set.
 func (f *Fixer) transient(r *Result, j *job, s host.Snapshot) error {
+	if f.Undo {
+		return errTransient
+	}
 	r.notes = append(r.notes, "transient: it has no definition to change; its taps only")
 	if j.live == nil {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/plan"
 	"virt-mtu/internal/policy"
@@ -18,7 +19,8 @@ type job struct {
 	// definition is nil for a transient domain, live for one that does not run.
 	// saved is the managed save image's domain, where there is one.
 	definition, live, saved *domxml.Document
-	ignored                 bool // it says already that it is to be left alone
+	ignored                 bool   // it says already that it is to be left alone
+	said                    string // what it said instead, for a note
 
 	err   error // nothing more can be done for it
 	parts error // what failed beside the rest
@@ -54,17 +56,35 @@ func (j *job) load() {
 		return
 	}
 	j.ignored = ignores(&j.definition.Domain) && (j.live == nil || ignores(&j.live.Domain))
+	if node, ok := j.definition.Metadata[policy.MetadataURI]; ok && len(node.Attrs) > 0 {
+		j.said = fmt.Sprintf(" (before: %s='%s')", node.Attrs[0].Name.Local, node.Attrs[0].Value)
+	}
 	if j.live != nil {
 		sharePolicy(&j.definition.Domain, &j.live.Domain)
 	}
 }
 
+// checkNetworks adds why networks could not be read, where a NIC is on one that is
+// not known: it is left alone, and might not be.
+func (j *job) checkNetworks(s *host.Snapshot, unread error) {
+	if unread == nil || j.definition == nil {
+		return
+	}
+	for _, n := range j.definition.NICs {
+		if _, known := s.Network(n.Network); n.Type == "network" && !known {
+			j.parts = errors.Join(j.parts, unread)
+			return
+		}
+	}
+}
+
 // sharePolicy makes the setting that one of a domain's two XMLs has hold for the
 // other: virsh metadata sets the running one's alone unless it is told --config, and
-// only the definition's where it is.
+// only the definition's where it is. Where both have one it is the definition's,
+// unless the other says to leave the domain alone.
 func sharePolicy(definition, live *domxml.Domain) {
 	from, to := definition, live
-	if _, ok := from.Metadata[policy.MetadataURI]; !ok {
+	if _, ok := from.Metadata[policy.MetadataURI]; !ok || ignores(live) {
 		from, to = live, definition
 	}
 	node, ok := from.Metadata[policy.MetadataURI]

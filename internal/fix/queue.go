@@ -8,19 +8,20 @@ import (
 )
 
 // Queued works off the requests that the hook has left. A request is done with
-// once its domain is right, or is refused, or libvirt itself has said no: to try
-// again would bring the same. Otherwise it stays for the next run.
+// once its domain is right, or is refused, or is gone, or says what cannot be worked
+// on: to try again would bring the same. Otherwise it stays for the next run.
 //
 // The caller holds dir's lock. The error is about requests that did not come into
 // the report.
 func (f *Fixer) Queued(dir *state.Dir) (Report, error) {
+	none := Report{Domains: []Result{}}
 	requests, err := dir.Queued()
 	if err != nil {
-		return Report{}, err
+		return none, err
 	}
 	conn, err := f.Pool.Get()
 	if err != nil {
-		return Report{}, err
+		return none, err
 	}
 	var domains []libvirt.Domain
 	var problems []error
@@ -36,7 +37,7 @@ func (f *Fixer) Queued(dir *state.Dir) (Report, error) {
 	f.Pool.Put(conn)
 	report := f.Run(domains)
 	for _, r := range report.Domains {
-		if !r.retry && report.problem == nil {
+		if !r.retry {
 			problems = append(problems, dir.Done(r.UUID))
 		}
 	}

@@ -12,14 +12,8 @@ import (
 // Report is the JSON of fix. Its keys are a contract: all are always there,
 // strings empty and numbers 0 where there is nothing.
 type Report struct {
-	Domains []Result `json:"domains"`
-
-	problem error
+	Domains []Result `json:"domains"` // never nil
 }
-
-// Problem is what could not be found out, and left NICs alone that might otherwise
-// have changed; nil mostly.
-func (r *Report) Problem() error { return r.problem }
 
 // Failed reports whether any domain failed or was refused.
 func (r *Report) Failed() bool {
@@ -66,7 +60,7 @@ func Failure(name string, err error) Result {
 // fail puts an error into the result.
 func (r *Result) fail(err error) {
 	r.Error, r.hint = strings.ReplaceAll(err.Error(), "\n", "; "), libvirt.Hint(err)
-	r.retry = !libvirt.Answered(err) && !errors.Is(err, errContent)
+	r.retry = !errors.Is(err, libvirt.ErrNotFound) && !errors.Is(err, errContent)
 }
 
 // Interface is one NIC. MTUs are in bytes of IP packet.

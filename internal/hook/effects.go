@@ -75,7 +75,7 @@ func (c *call) arrive(p *plan.Plan, policyOf policy.Migration) error {
 }
 
 // pin fixes the domain's bridges at their MTU, so that no port drags them. A bridge
-// that is already below its uplinks is not pinned there.
+// that may be dragged already is not pinned there.
 func (c *call) pin(p *plan.Plan) {
 	done := map[string]bool{}
 	for _, n := range p.NICs {
@@ -84,11 +84,11 @@ func (c *call) pin(p *plan.Plan) {
 			continue
 		}
 		done[s.Bridge] = true
-		if s.BelowUplinks() {
-			c.say(priWarning, "bridge %s not pinned: it stands at %d, below its uplinks", s.Bridge, s.BridgeMTU)
+		if s.Held() {
+			c.say(priWarning, "bridge %s not pinned: a port may be holding it down at %d", s.Bridge, s.BridgeMTU)
 			continue
 		}
-		if err := tap.Pin(s.Bridge); err != nil {
+		if err := tap.Pin(s.Bridge, &c.critical); err != nil {
 			c.say(priError, "%v", err)
 			continue
 		}
@@ -125,9 +125,11 @@ func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) er
 			c.say(priWarning, "NIC %s: %s", n.XML.MAC, w)
 		}
 		switch {
-		case n.Changes():
+		case n.Action == plan.Inject:
 			missing = true
 			notes = append(notes, fmt.Sprintf("NIC %s lacks <mtu size='%d'/>: %s", n.XML.MAC, n.Set, n.Reason))
+		case n.Changes():
+			notes = append(notes, fmt.Sprintf("NIC %s has %d where %d belongs: %s", n.XML.MAC, n.XML.MTU, n.Set, n.Reason))
 		case n.Open:
 			notes = append(notes, fmt.Sprintf("NIC %s: %s", n.XML.MAC, n.Reason))
 		}

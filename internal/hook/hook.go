@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,6 +42,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return s
 	case <-time.After(deadline):
 		(&journal{}).write(priError, fmt.Sprintf("domain %q: %s: gave up after %v", args[0], args[1], deadline))
+		c.finishCritical()
 		return 0
 	}
 }
@@ -55,6 +57,19 @@ type call struct {
 	guest          string // the domain's name, quoted wherever it is shown
 	stdout, stderr io.Writer
 	log            journal
+	// critical is held while a bridge is between the two settings of a pin.
+	critical sync.Mutex
+}
+
+// finishCritical waits, a second at the most, for what must not be left half done,
+// and keeps anything more from being begun. The kernel may take its time.
+func (c *call) finishCritical() {
+	for range 100 {
+		if c.critical.TryLock() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (c *call) say(pri int, format string, a ...any) {

@@ -2,12 +2,15 @@ package hookdir
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"time"
 
 	"virt-mtu/internal/plan"
 )
@@ -147,7 +150,20 @@ func (d Dir) put(src string) (err error) {
 	if err := out.Sync(); err != nil {
 		return err
 	}
+	if err := out.Close(); err != nil { // what is open for writing cannot be executed
+		return err
+	}
+	if err := runs(out.Name()); err != nil {
+		return fmt.Errorf("%q cannot be executed here: %w", src, err)
+	}
 	return os.Rename(out.Name(), d.Hook())
+}
+
+// runs executes the hook without arguments, as which it does nothing.
+func runs(hook string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, hook).Run()
 }
 
 // Uninstall takes the hook out, and reports whether it was there. Folders stay.

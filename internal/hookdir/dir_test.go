@@ -94,6 +94,30 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// A hook that libvirt cannot execute would stop every start.
+func TestInstallRunsItFirst(t *testing.T) {
+	d := Dir(filepath.Join(t.TempDir(), "hooks"))
+	hook := build(t, "01")
+	elf, err := os.ReadFile(hook)
+	must(t, err)
+	const machine = 18 // e_machine of the ELF header
+	elf[machine], elf[machine+1] = 0xff, 0x7f
+	foreign := filepath.Join(t.TempDir(), "qemu-hook")
+	must(t, os.WriteFile(foreign, elf, 0o755))
+	if _, err := d.Install(foreign); err == nil || !strings.Contains(err.Error(), "cannot be executed here") {
+		t.Errorf("%v", err)
+	}
+	if left := tree(t, string(d)); len(left) != 2 { // hooks and qemu.d
+		t.Errorf("left behind: %v", left)
+	}
+	_, err = d.Install(hook)
+	must(t, err)
+	_, err = d.Install(foreign)
+	if same, _ := sameContent(hook, d.Hook()); err == nil || !same {
+		t.Errorf("the good one is gone: %v", err)
+	}
+}
+
 func TestInstallWithoutLibvirt(t *testing.T) {
 	d := Dir(filepath.Join(t.TempDir(), "libvirt", "hooks"))
 	if _, err := d.Install("/nowhere"); !errors.Is(err, ErrNoLibvirt) {

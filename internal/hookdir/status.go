@@ -125,7 +125,7 @@ func judge(f facts) Status {
 			add(finding.HookNotLoaded, o.remedy, "%s", o.message)
 		}
 		if f.stale != "" {
-			add(finding.HookNotLoaded, reinstall, "the hook in place is another build than this virt-mtu's, which is %s", f.stale)
+			add(finding.HookShadowed, reinstall, "the hook in place is another build than this virt-mtu's, which is %s", f.stale)
 		}
 		if f.selinux {
 			add(finding.SELinuxEnforcing, selinuxRemedy(f.path), "SELinux is enforcing, and its policy may keep libvirt from executing hooks; then no domain starts")

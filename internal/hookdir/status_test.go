@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 		{"noexec", facts{entries: []entry{{path: own, ours: true, noexec: true}}}, want{true, false, []finding.Code{"hook-not-loaded"}}},
 		{"libvirt 6.4", facts{entries: []entry{good}, daemons: 1, version: 6_004_999}, want{true, false, []finding.Code{"hook-not-loaded"}}},
 		{"libvirt 6.5", facts{entries: []entry{good}, daemons: 1, version: 6_005_000}, want{true, true, nil}},
-		{"another build", facts{entries: []entry{good}, stale: "/usr/bin/virt-mtu-qemu-hook"}, want{true, true, []finding.Code{"hook-not-loaded"}}},
+		{"another build", facts{entries: []entry{good}, stale: "/usr/bin/virt-mtu-qemu-hook"}, want{true, true, []finding.Code{"hook-shadowed"}}},
 		{"selinux", facts{entries: []entry{good}, selinux: true}, want{true, true, []finding.Code{"selinux-enforcing"}}},
 		{"a link out, no apparmor", facts{entries: []entry{{path: own, ours: true, executable: true, link: "/opt/qemu-hook"}}}, want{true, true, nil}},
 		{"a link out, apparmor", facts{apparmor: true, entries: []entry{{path: own, ours: true, executable: true, link: "/opt/qemu-hook"}}},

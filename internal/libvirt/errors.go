@@ -48,13 +48,6 @@ func (e rpcError) Is(target error) bool {
 	return false
 }
 
-// Answered reports whether an error is libvirt's own answer, and not that there was
-// none.
-func Answered(err error) bool {
-	var e rpcError
-	return errors.As(err, &e)
-}
-
 func hasCode(err error, code golibvirt.ErrorNumber) bool {
 	var e rpcError
 	return errors.As(err, &e) && e.Code == uint32(code)

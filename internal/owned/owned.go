@@ -8,6 +8,7 @@ package owned
 import (
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,6 +61,18 @@ func (r Record) Intend(mac string, from, to int, asked bool) Record {
 		e = Entry{MAC: mac, Before: old.Before, Set: from, Next: to, Asked: asked}
 	}
 	return append(r.without(mac), e)
+}
+
+// Mark returns the record with what is said of a NIC's value, that somebody asked for
+// it or not.
+func (r Record) Mark(mac string, asked bool) Record {
+	r = slices.Clone(r)
+	for i := range r {
+		if r[i].MAC == mac {
+			r[i].Asked = asked
+		}
+	}
+	return r
 }
 
 // Settle returns the record for NICs as they now are: entries whose value is no

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/host"
@@ -73,6 +74,19 @@ func (s *Segment) minUplink() (Uplink, bool) {
 func (s *Segment) BelowUplinks() bool {
 	least, ok := s.minUplink()
 	return ok && s.BridgeMTU < least.MTU
+}
+
+// Undragged returns the host as it would be if no bridge stood below its uplinks: at
+// any start the hook may bring that about.
+func Undragged(h host.Snapshot) host.Snapshot {
+	h.Links = slices.Clone(h.Links)
+	for i, l := range h.Links {
+		s := bridgeSegment(l.Name, false, &h)
+		if least, ok := s.minUplink(); ok && s.BelowUplinks() && l.Kind == "bridge" {
+			h.Links[i].MTU = least.MTU
+		}
+	}
+	return h
 }
 
 // Held reports whether something may be keeping the bridge down: it stands below all

@@ -3,6 +3,7 @@ package tap
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,15 +21,16 @@ const maxBridgeMTU = 65535
 //
 // Whoever reads the bridge meanwhile, some microseconds, sees the odd value, and
 // netlink tells of both changes. Pins wait for one another. A process killed
-// between the two sets leaves the bridge one off.
-func Pin(bridge string) error {
-	if err := pin(bridge); err != nil {
+// between the two sets leaves the bridge one off: whoever may end the process holds
+// critical before, which Pin holds from the one to the other.
+func Pin(bridge string, critical sync.Locker) error {
+	if err := pin(bridge, critical); err != nil {
 		return fmt.Errorf("pin bridge %q: %w", bridge, err)
 	}
 	return nil
 }
 
-func pin(bridge string) error {
+func pin(bridge string, critical sync.Locker) error {
 	l, err := openLink(bridge)
 	if err != nil {
 		return err
@@ -48,6 +50,8 @@ func pin(bridge string) error {
 	if mtu >= maxBridgeMTU {
 		other = mtu - 1
 	}
+	critical.Lock()
+	defer critical.Unlock()
 	if err := l.setMTU(other); err != nil {
 		return err
 	}

@@ -165,6 +165,17 @@ func TestIntegrationFix(t *testing.T) {
 		}
 	})
 
+	t.Run("a number that is there already is asked for all the same", func(t *testing.T) {
+		define(t, h, "num2", nic("virtio", 0))
+		must(t, h, "fix", "num2")
+		must(t, h, "fix", "--mtu", "9000", "num2")
+		wantSays(t, "the record", persistent(t, h, "num2"), `asked="yes"`)
+		must(t, h, "fix", "num2")
+		if strings.Contains(persistent(t, h, "num2"), "asked") {
+			t.Error("fixed without a number, it is still asked for")
+		}
+	})
+
 	t.Run("every domain is tried", func(t *testing.T) {
 		r, res := fixJSON(t, h, "nope", "web1", "web1", "11111111-2222-3333-4444-555555555555")
 		if res.Exit != 1 || len(r.Domains) != 3 {
@@ -365,7 +376,9 @@ func TestIntegrationFixWithoutAnswer(t *testing.T) {
 	if err := stuck.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Second) // until the job is taken
+	for h.Try(t, "virsh", "-q", "domcontrol", "web1").Stdout == "ok\n" {
+		time.Sleep(50 * time.Millisecond) // until the job is taken
+	}
 	rep, res := fixJSON(t, h, "--timeout", "2s", "--all")
 	for _, d := range rep.Domains {
 		if (d.Name == "web1") != (d.Error != "") {

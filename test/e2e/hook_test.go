@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,12 @@ func TestIntegrationHook(t *testing.T) {
 			t.Errorf("exit %d: %s", r.Exit, r.Stdout)
 		}
 		h.Libvirtd(t, "start")
+		h.Run(t, "mount", "--bind", "-o", "ro", "/etc/libvirt/qemu", "/etc/libvirt/qemu")
+		h.Run(t, "mount", "-o", "remount,ro,bind", "/etc/libvirt/qemu")
+		if r := virtMTU(t, h, "fix", "--queued"); r.Exit != 1 {
+			t.Errorf("exit %d: %s", r.Exit, r.Stdout)
+		}
+		h.Run(t, "umount", "/etc/libvirt/qemu")
 		if queue := h.Run(t, "ls", "/run/virt-mtu/queue"); !strings.Contains(queue, uuid) {
 			t.Fatalf("forgotten; the queue has %q", queue)
 		}
@@ -206,12 +213,14 @@ func TestIntegrationHook(t *testing.T) {
 		start(t, h, "old6")
 		h.Run(t, "rm", config)
 		pid := h.ReadFile(t, "/run/libvirt/qemu/old6.pid")
+		h.Hook(t, "qemu.d/60-after", recorder)
 		h.Libvirtd(t, "restart")
-		// libvirt reconnects in the background.
-		for i := 0; i < 50 && state(t, h, "old6") != "running"; i++ {
+		// libvirt reconnects in the background. What runs behind our hook tells when.
+		for i := 0; i < 100 && !slices.Contains(ops(t, h), "60-after reconnect"); i++ {
 			time.Sleep(100 * time.Millisecond)
 		}
-		time.Sleep(time.Second)
+		h.Run(t, "rm", "/etc/libvirt/hooks/qemu.d/60-after")
+		time.Sleep(500 * time.Millisecond) // to take a refusal to heart
 		if s := state(t, h, "old6"); s != "running" {
 			t.Errorf("state %q", s)
 		}
@@ -274,6 +283,22 @@ func TestIntegrationHook(t *testing.T) {
 			t.Errorf("bridge at %d: not pinned", br)
 		}
 		destroy(t, h, "pin1")
+	})
+
+	t.Run("a dragged bridge is not pinned there", func(t *testing.T) {
+		configure(t, h, "pin_bridges = true")
+		h.Bridge(t, "br3", 0)
+		for dev, mtu := range map[string]string{"tall3": "9000", "low3": "1500"} {
+			h.Run(t, "ip", "tuntap", "add", dev, "mode", "tap")
+			h.Run(t, "ip", "link", "set", dev, "mtu", mtu, "master", "br3")
+		}
+		define(t, h, "pin3", strings.Replace(nic("virtio", 9000), "br0", "br3", 1))
+		start(t, h, "pin3")
+		h.Run(t, "ip", "link", "del", "low3")
+		if br := h.MTU(t, "br3"); br != 9000 {
+			t.Errorf("bridge at %d", br)
+		}
+		destroy(t, h, "pin3")
 	})
 
 	t.Run("a hostile target is not touched", func(t *testing.T) {

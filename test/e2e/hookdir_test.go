@@ -28,6 +28,7 @@ func TestIntegrationHookCommand(t *testing.T) {
 		t.Errorf("before install: %s", diff)
 	}
 	t.Run("refused domains stop it", func(t *testing.T) { installRefused(t, h) })
+	t.Run("a bridge that is held down", func(t *testing.T) { installSeesThroughDrag(t, h) })
 	t.Run("loaded without a restart", func(t *testing.T) { installLoads(t, h) })
 	t.Run("a foreign file stays", func(t *testing.T) { foreignHook(t, h) })
 	t.Run("beside other hooks", func(t *testing.T) { besideOthers(t, h) })
@@ -67,6 +68,20 @@ func installRefused(t *testing.T, h *lab.Host) {
 	if runsHook(t, h) {
 		t.Error("uninstalled, and still run")
 	}
+}
+
+// A bridge that is held down when the hook is installed may be up at the next start.
+func installSeesThroughDrag(t *testing.T, h *lab.Host) {
+	h.Bridge(t, "br7", 0)
+	h.Uplink(t, "br7", "up7", 9000)
+	h.Run(t, "ip", "tuntap", "add", "low7", "mode", "tap")
+	h.Run(t, "ip", "link", "set", "low7", "master", "br7")
+	define(t, h, "old7", strings.Replace(nic("rtl8139", 0), "br0", "br7", 1))
+	r := hookCommand(t, h, "install")
+	if r.Exit != 1 || !strings.Contains(r.Stderr, "old7") || h.Exists(hookFile) {
+		t.Errorf("exit %d at a bridge of %d\n%s%s", r.Exit, h.MTU(t, "br7"), r.Stdout, r.Stderr)
+	}
+	h.Run(t, "virsh", "-q", "undefine", "old7")
 }
 
 func installLoads(t *testing.T, h *lab.Host) {
