@@ -48,6 +48,7 @@ func contenders(hook, rivals, scripts string) []contender {
 		{base, filepath.Join(rivals, "empty"), false},
 		{"Go, reads stdin", filepath.Join(rivals, "drain"), false},
 		{"qemu-hook", hook, true},
+		{"bash, xmlstarlet, sysfs", filepath.Join(scripts, "hook-sysfs.bash"), true},
 		{"bash, xmlstarlet, ip", filepath.Join(scripts, "hook.bash"), true},
 		{"Python, ElementTree, ip", filepath.Join(scripts, "hook.py"), true},
 	}
