@@ -7,6 +7,9 @@ SHELL       := /bin/bash
 # Where Go's own installer puts it; sudo leaves it out of PATH.
 export PATH := $(PATH):/usr/local/go/bin
 
+# A clone that belongs to somebody else tells root nothing of its history.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
 PREFIX      ?= /usr/local
 FUZZTIME    ?= 30s
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -25,7 +28,7 @@ deps: ## install what is missing here: go-libvirt, libvirt, QEMU, ... (by apt)
 build: ## build/bin/virt-mtu and build/bin/qemu-hook, static
 	@hack/deps.sh go
 	@mkdir -p build/bin
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o build/bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/bin/ ./cmd/...
 
 image: deps
 	@test/lab/lab image

@@ -116,6 +116,10 @@ host virsh -q start old1
 expect "refused, with the reason and what to do" fails 'rtl8139'
 
 say "What the hook has said to syslog:"
+until "$lab" on "$name" grep -q 'old1.*refused' /run/lab/syslog; do # syslogd may be behind
+	[ $((tries += 1)) -lt 50 ] || wrong "nothing about old1 in the log"
+	sleep 0.1
+done
 host grep -F virt-mtu /run/lab/syslog
 expect "the start that came before its <mtu>, and the refusal" 0 'web1.*queued.*old1.*refused'
 

@@ -300,6 +300,9 @@ Exit status: 0 all is well; 1 there are problems, or it is not installed; 2 wron
 }
 
 func hookStatus(c *cobra.Command, g *globals) error {
+	if os.Geteuid() != 0 {
+		return failed(errors.New("hook status needs root: what libvirt has loaded only root can see"), "sudo virt-mtu hook status")
+	}
 	dir := hookdir.Default
 	binary, err := hookBinary()
 	if err != nil && !errors.Is(err, hookdir.ErrNoBinary) {

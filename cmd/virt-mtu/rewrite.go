@@ -27,7 +27,12 @@ neither libvirt nor this host: say what a bridge or a network carries.
 Exit status: 0; 1 a NIC is refused or the input is no domain, and nothing is
 written to stdout; 2 wrong usage.`,
 		Example: `  virsh dumpxml --inactive web1 | virt-mtu rewrite --bridge br0=9000 > web1.xml`,
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("rewrite: one FILE at the most, not %d", len(args))
+			}
+			return nil
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&mtu, "mtu", "", "MTU `N` for every NIC that has none")

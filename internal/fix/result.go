@@ -2,6 +2,7 @@ package fix
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 
 	"virt-mtu/internal/domxml"
@@ -60,6 +61,9 @@ func Failure(name string, err error) Result {
 // fail puts an error into the result.
 func (r *Result) fail(err error) {
 	r.Error, r.hint = strings.ReplaceAll(err.Error(), "\n", "; "), libvirt.Hint(err)
+	if r.hint == "" && errors.Is(err, fs.ErrPermission) {
+		r.hint = "run this as root: taps are the kernel's"
+	}
 	r.retry = !errors.Is(err, libvirt.ErrNotFound) && !errors.Is(err, errContent)
 }
 

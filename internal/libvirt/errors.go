@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"syscall"
 	"time"
 
@@ -71,7 +72,11 @@ var hints = []struct {
 // Hint returns what a person may do about an error of this package; empty where
 // there is nothing to say beyond the error itself.
 func Hint(err error) string {
+	var dial *net.OpError
 	for _, h := range hints {
+		if h.err == fs.ErrPermission && !errors.As(err, &dial) {
+			continue // of something else than the socket
+		}
 		if errors.Is(err, h.err) {
 			return h.hint
 		}

@@ -196,6 +196,7 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 	case policy.Inherit:
 		if n.Segment.Certainty != Known {
 			n.Open = x.MTU == 0
+			n.Hint = "to give it one all the same, name the number: --mtu N, a [[rule]] of " + policy.DefaultPath + ", or the domain's metadata"
 			return n.skip(pl.unknown(&n))
 		}
 		n.Target = n.Segment.MTU

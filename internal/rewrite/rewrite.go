@@ -53,7 +53,7 @@ func XML(src []byte, o Options) (out []byte, notes []Note, err error) {
 			notes = append(notes, note)
 		case plan.Skip:
 			if n.Open {
-				note.Hint = o.hint(n.XML)
+				note.Text, note.Hint = "left alone: what it is on carries is not known", o.hint(n.XML)
 			}
 			notes = append(notes, note)
 		}

@@ -132,8 +132,12 @@ func trusted(fd int, path string, w whose) error {
 
 // put makes the file called name, or exchanges it for a new one, whole.
 func (f folder) put(name, text string) error {
-	temp := fmt.Sprintf(".%s.%d.%d", name, os.Getpid(), time.Now().UnixNano())
-	fd, err := unix.Openat(f.fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	var temp string
+	fd, err := -1, error(unix.EEXIST)
+	for err == unix.EEXIST { // two may come in the same nanosecond
+		temp = fmt.Sprintf(".%s.%d.%d", name, os.Getpid(), time.Now().UnixNano())
+		fd, err = unix.Openat(f.fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	}
 	if err != nil {
 		return &os.PathError{Op: "open", Path: f.path + "/" + temp, Err: err}
 	}

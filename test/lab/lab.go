@@ -271,10 +271,21 @@ func (h *Host) Guest(t testing.TB, addr string, args ...string) Result {
 	return h.exec(t, slices.Concat([]string{"guest", h.name, addr}, args)...)
 }
 
-// Syslog is what came in at /dev/log, a line a message.
+// Syslog is what has come in at /dev/log so far, a line a message.
 func (h *Host) Syslog(t testing.TB) string {
 	t.Helper()
-	return h.ReadFile(t, "/run/lab/syslog")
+	// What is behind this in the socket is behind it in the file.
+	mark := fmt.Sprintf("%x", rand.Uint64())
+	h.Run(t, "busybox", "logger", "-t", "lab", mark)
+	for range 200 {
+		log := h.ReadFile(t, "/run/lab/syslog")
+		if before, _, ok := strings.Cut(log, mark); ok {
+			return before[:strings.LastIndexByte(before, '\n')+1]
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("syslogd does not write what it is sent")
+	return ""
 }
 
 // Path is where a path of the host is seen from outside. Links in it are not the host's.
