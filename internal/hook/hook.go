@@ -26,11 +26,7 @@ const deadline = 2 * time.Second
 // sub-operation, extra), the result is the exit status. 1 is a refusal, at
 // prepare, start and migrate alone; everything else is 0.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) < 3 {
-		fmt.Fprintln(stderr, "usage: qemu-hook GUEST OPERATION SUB-OPERATION EXTRA, a domain's XML on stdin; libvirt calls it")
-		return 0
-	}
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || len(args) < 3 {
 		return 0 // a session daemon's hook runs as its user: no tap is its to set
 	}
 	op, ok := operations[args[1]]
