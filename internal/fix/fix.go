@@ -108,7 +108,7 @@ func (f *Fixer) raise(j *job, s host.Snapshot) (raised bool) {
 	if j.err != nil || j.live == nil || f.Undo {
 		return false
 	}
-	p, err := f.plan(j.live.Domain, plan.Input{Host: s})
+	p, err := f.plan(j.live.Domain, s)
 	if err != nil {
 		j.err = err
 		return false
@@ -175,7 +175,7 @@ func (f *Fixer) persistent(r *Result, j *job, s host.Snapshot) error {
 
 func (f *Fixer) planDefinition(j *job, s host.Snapshot) (plan.Plan, error) {
 	if !f.Undo {
-		return f.plan(j.definition.Domain, plan.Input{Host: s})
+		return f.plan(j.definition.Domain, s)
 	}
 	p, err := plan.Undo(j.definition.Domain)
 	if err != nil {
@@ -193,7 +193,7 @@ func (f *Fixer) transient(r *Result, j *job, s host.Snapshot) error {
 	if j.live == nil {
 		return nil
 	}
-	p, err := f.plan(j.live.Domain, plan.Input{Host: s})
+	p, err := f.plan(j.live.Domain, s)
 	if err != nil {
 		return err
 	}

@@ -109,10 +109,11 @@ func document(xml string, err error) (*domxml.Document, error) {
 }
 
 // plan plans one of the domain's XMLs.
-func (f *Fixer) plan(d domxml.Domain, in plan.Input) (plan.Plan, error) {
-	in.Domain, in.Config, in.Mode = d, f.Config, f.Mode
-	in.MTU, in.All, in.Force, in.Lower = f.MTU, f.All, f.Force, f.Lower
-	p, err := plan.Make(in)
+func (f *Fixer) plan(d domxml.Domain, s host.Snapshot) (plan.Plan, error) {
+	p, err := plan.Make(plan.Input{
+		Domain: d, Host: s, Config: f.Config, Mode: f.Mode,
+		MTU: f.MTU, All: f.All, Force: f.Force, Lower: f.Lower,
+	})
 	if err != nil {
 		return p, fmt.Errorf("%w: %w", errContent, err)
 	}
