@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,4 +26,25 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 	})
+}
+
+// A file that is far too large ends in an error, and not in as much memory.
+func TestRewriteHugeInput(t *testing.T) {
+	const size = 64 << 20
+	stdin := io.MultiReader(strings.NewReader("<domain><name>"), io.LimitReader(endless('x'), size))
+	var stdout, stderr bytes.Buffer
+	status := run([]string{"rewrite", "--mtu", "9000"}, stdin, &stdout, &stderr)
+	if status != 1 || stdout.Len() != 0 || !strings.Contains(stderr.String(), "larger than") {
+		t.Errorf("exit %d, %d bytes on stdout, stderr %q", status, stdout.Len(), &stderr)
+	}
+}
+
+// endless reads as one byte, for ever.
+type endless byte
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(e)
+	}
+	return len(p), nil
 }
