@@ -62,12 +62,8 @@ func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
 
 // ignores reports whether the domain's own setting is to leave it alone.
 func ignores(d *domxml.Domain) bool {
-	node, ok := d.Metadata[policy.MetadataURI]
-	if !ok {
-		return false
-	}
-	s, err := policy.ParseMetadata(node.Name.Local, node.Attrs)
-	return err == nil && s.Kind == policy.Ignore
+	s, err := plan.OwnSetting(d)
+	return err == nil && s != nil && s.Kind == policy.Ignore
 }
 
 // forget drops from the record what somebody has changed since. It is no longer

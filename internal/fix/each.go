@@ -29,15 +29,12 @@ func (f *Fixer) each(jobs []job, do func(i int)) {
 
 func (f *Fixer) lend(j *job, do func()) {
 	conn, err := f.Pool.Get()
-	if err != nil {
-		if j.err == nil {
-			j.err = err
-		}
-		do()
-		return
+	if err == nil {
+		defer f.Pool.Put(conn)
+		j.conn = conn
+	} else if j.err == nil {
+		j.err = err
 	}
-	defer f.Pool.Put(conn)
-	j.conn = conn
 	do()
 }
 

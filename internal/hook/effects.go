@@ -20,12 +20,7 @@ func surroundings(nics []domxml.NIC) (host.Snapshot, error) {
 		if n.Network != "" {
 			networks = append(networks, n.Network)
 		}
-		if n.Bridge != "" {
-			links = append(links, n.Bridge)
-		}
-		if n.Target != "" {
-			links = append(links, n.Target)
-		}
+		links = append(links, n.Bridge, n.Target)
 	}
 	return host.Read(links, networks)
 }

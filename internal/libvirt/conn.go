@@ -48,13 +48,13 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 	}
 	path, err := addr.socket()
 	if err != nil {
-		return nil, fmt.Errorf("connect to libvirt: %w", err)
+		return nil, fmt.Errorf("connect to libvirt: %w", socketError{err})
 	}
 	dialer := net.Dialer{Timeout: timeout}
 	sock, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
 		// *net.OpError says "dial unix PATH: connect: why".
-		return nil, fmt.Errorf("connect to libvirt: %w", err)
+		return nil, fmt.Errorf("connect to libvirt: %w", socketError{err})
 	}
 	c := &Conn{rpc: golibvirt.NewWithDialer(given{sock}), sock: sock, timeout: timeout}
 	c.unwatch = context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })

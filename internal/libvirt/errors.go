@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -54,15 +54,28 @@ func hasCode(err error, code golibvirt.ErrorNumber) bool {
 	return errors.As(err, &e) && e.Code == uint32(code)
 }
 
-// hints are what to do about an error, first match first.
-var hints = []struct {
+// socketError is what keeps the daemon's socket from being found or opened.
+type socketError struct{ error }
+
+func (e socketError) Unwrap() error { return e.error }
+
+// hint is what to do about an error.
+type hint struct {
 	err  error
-	hint string
-}{
+	text string
+}
+
+// hints are what to do about an error, first match first.
+var hints = []hint{
 	{ErrRemote, "taps are set on the host that they are on: run virt-mtu there, with a qemu:/// URI"},
 	{ErrTimeout, "a call may wait for a hook, or for a job on its domain (virsh domjobinfo); if `virsh list` hangs too, see the log of virtqemud or libvirtd"},
 	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
 	{ErrDenied, "run this as root"},
+}
+
+// socketHints are those for a socketError: of anything else the same errors of the
+// system say something else.
+var socketHints = []hint{
 	{fs.ErrPermission, "run this as root, or as a member of the socket's group (mostly libvirt)"},
 	{fs.ErrNotExist, "is libvirt installed and running here? systemctl status virtqemud.socket libvirtd.socket (a session's daemon starts with: virsh -c qemu:///session list)"},
 	{syscall.ECONNREFUSED, "nothing listens on that socket: systemctl status virtqemud.socket libvirtd.socket"},
@@ -72,13 +85,13 @@ var hints = []struct {
 // Hint returns what a person may do about an error of this package; empty where
 // there is nothing to say beyond the error itself.
 func Hint(err error) string {
-	var dial *net.OpError
-	for _, h := range hints {
-		if h.err == fs.ErrPermission && !errors.As(err, &dial) {
-			continue // of something else than the socket
-		}
+	all := hints
+	if errors.As(err, new(socketError)) {
+		all = slices.Concat(hints, socketHints)
+	}
+	for _, h := range all {
 		if errors.Is(err, h.err) {
-			return h.hint
+			return h.text
 		}
 	}
 	return ""

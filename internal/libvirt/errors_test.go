@@ -15,7 +15,7 @@ import (
 
 func TestErrors(t *testing.T) {
 	rpc := func(code golibvirt.ErrorNumber) error { return rpcError{Code: uint32(code), Message: "why"} }
-	denied := &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
+	denied := socketError{&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}}
 	for _, tt := range []struct {
 		err  error
 		is   error
@@ -29,6 +29,8 @@ func TestErrors(t *testing.T) {
 		{rpc(golibvirt.ErrAuthUnavailable), ErrDenied, "root"},
 		{rpc(golibvirt.ErrOperationInvalid), nil, ""},
 		{denied, fs.ErrPermission, "socket's group"},
+		{fs.ErrPermission, fs.ErrPermission, ""}, // of something else than the socket
+		{fs.ErrNotExist, nil, ""},
 	} {
 		err := fmt.Errorf("connect to libvirt: %w", tt.err)
 		for _, sentinel := range []error{ErrNotFound, ErrDenied, ErrRemote, ErrTimeout, ErrLost, ErrClosed, fs.ErrPermission} {

@@ -109,18 +109,14 @@ func (p *Plan) Refused() []NIC {
 // is known of what the admin wants, and nothing may be done.
 func Make(in Input) (Plan, error) {
 	pl := planner{Input: in, macs: map[string]int{}}
+	var err error
 	if in.Mode != Filter {
-		var err error
 		if pl.owned, err = owned.FromMetadata(in.Domain.Metadata); err != nil {
 			return Plan{}, err
 		}
 	}
-	if node, ok := in.Domain.Metadata[policy.MetadataURI]; ok {
-		s, err := policy.ParseMetadata(node.Name.Local, node.Attrs)
-		if err != nil {
-			return Plan{}, err
-		}
-		pl.domain = &s
+	if pl.domain, err = OwnSetting(&in.Domain); err != nil {
+		return Plan{}, err
 	}
 	for _, n := range in.Domain.NICs {
 		pl.macs[n.MAC]++
@@ -130,6 +126,20 @@ func Make(in Input) (Plan, error) {
 		p.NICs = append(p.NICs, pl.nic(n))
 	}
 	return p, nil
+}
+
+// OwnSetting reads the setting that a domain's metadata holds for itself; nil where
+// there is none.
+func OwnSetting(d *domxml.Domain) (*policy.Setting, error) {
+	node, ok := d.Metadata[policy.MetadataURI]
+	if !ok {
+		return nil, nil
+	}
+	s, err := policy.ParseMetadata(node.Name.Local, node.Attrs)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
 }
 
 type planner struct {
@@ -143,8 +153,6 @@ type planner struct {
 type wish struct {
 	policy.Setting
 	by string
-	// asked: somebody named the number, it is not inherited.
-	asked bool
 	// kept: an admin's own <mtu>, which stays.
 	kept bool
 }
@@ -167,7 +175,6 @@ func (pl *planner) wish(n *NIC) wish {
 	if n.XML.MTU != 0 && !n.Ours && !pl.Force && w.Kind != policy.Ignore {
 		w = wish{Setting: policy.Setting{Kind: policy.Fixed, MTU: n.XML.MTU}, by: "the definition", kept: true}
 	}
-	w.asked = w.Kind == policy.Fixed
 	n.Asked = w.by == flagMTU
 	return w
 }
@@ -197,7 +204,7 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 		if n.Segment.Certainty != Known {
 			n.Open = x.MTU == 0
 			n.Hint = "to give it one all the same, name the number: --mtu N, a [[rule]] of " + policy.DefaultPath + ", or the domain's metadata"
-			return n.skip(pl.unknown(&n))
+			return n.skip(n.Segment.unknown())
 		}
 		n.Target = n.Segment.MTU
 	}
@@ -283,7 +290,7 @@ func (pl *planner) incapable(n NIC, m nicmodel.Model, w wish) NIC {
 	why := fmt.Sprintf("model %s carries at most %d, but %s", m.Name, m.Max, n.reason(w))
 	n.Hint = fmt.Sprintf("give the NIC <model type='virtio'/> (virsh edit %s), or leave it alone: mtu = \"ignore\" in a [[rule]] of %s",
 		ShellWord(pl.Domain.Name), policy.DefaultPath)
-	if pl.Config.Incapable == policy.IncapableRefuse || pl.Config.Incapable == policy.IncapableExplicit && w.asked {
+	if pl.Config.Incapable == policy.IncapableRefuse || pl.Config.Incapable == policy.IncapableExplicit && w.Kind == policy.Fixed {
 		n.Action, n.Reason = Refuse, why
 		return n
 	}
@@ -298,7 +305,7 @@ func (pl *planner) incapable(n NIC, m nicmodel.Model, w wish) NIC {
 // aboveSegment warns of a number that somebody asked for and the segment does not
 // carry; empty where there is nothing to say.
 func (n *NIC) aboveSegment(w wish) string {
-	if !w.asked || n.Segment.Certainty == Unknown || n.Target <= n.Segment.MTU {
+	if w.Kind != policy.Fixed || n.Segment.Certainty == Unknown || n.Target <= n.Segment.MTU {
 		return ""
 	}
 	return fmt.Sprintf("%s, more than the segment carries (%s): larger packets will vanish", n.reason(w), n.Segment.Why)
@@ -310,13 +317,6 @@ func (n *NIC) reason(w wish) string {
 		return n.Segment.Why
 	}
 	return fmt.Sprintf("%s says %d", w.by, n.Target)
-}
-
-func (pl *planner) unknown(n *NIC) string {
-	if n.Segment.Certainty == AtMost {
-		return fmt.Sprintf("%s, and a tunnel may carry less: what the segment carries is not known", n.Segment.Why)
-	}
-	return n.Segment.Why
 }
 
 // tapCarries reports whether a tap that libvirt does not manage is known to carry

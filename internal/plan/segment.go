@@ -69,9 +69,9 @@ func (s *Segment) minUplink() (Uplink, bool) {
 	return least, true
 }
 
-// BelowUplinks reports whether the bridge stands below all its uplinks: pinned
+// belowUplinks reports whether the bridge stands below all its uplinks: pinned
 // there, or dragged there by a port. The two cannot be told apart.
-func (s *Segment) BelowUplinks() bool {
+func (s *Segment) belowUplinks() bool {
 	least, ok := s.minUplink()
 	return ok && s.BridgeMTU < least.MTU
 }
@@ -81,8 +81,11 @@ func (s *Segment) BelowUplinks() bool {
 func Undragged(h host.Snapshot) host.Snapshot {
 	h.Links = slices.Clone(h.Links)
 	for i, l := range h.Links {
+		if l.Kind != "bridge" {
+			continue
+		}
 		s := bridgeSegment(l.Name, false, &h)
-		if least, ok := s.minUplink(); ok && s.BelowUplinks() && l.Kind == "bridge" {
+		if least, _ := s.minUplink(); s.belowUplinks() {
 			h.Links[i].MTU = least.MTU
 		}
 	}
@@ -92,7 +95,7 @@ func Undragged(h host.Snapshot) host.Snapshot {
 // Held reports whether something may be keeping the bridge down: it stands below all
 // its uplinks, or where it has none a port is as low as the bridge and others are
 // above. It may have been dragged there, or pinned: the two cannot be told apart.
-func (s *Segment) Held() bool { return s.BelowUplinks() || s.Holder != "" }
+func (s *Segment) Held() bool { return s.belowUplinks() || s.Holder != "" }
 
 // held says how.
 func (s *Segment) held() string {
@@ -104,6 +107,14 @@ func (s *Segment) held() string {
 		return text + " (it is pinned there)"
 	}
 	return text + fmt.Sprintf(" (port %s has %d, or it is pinned there)", s.Holder, s.BridgeMTU)
+}
+
+// unknown says why what the segment carries is not known.
+func (s *Segment) unknown() string {
+	if s.Certainty == AtMost {
+		return s.Why + ", and a tunnel may carry less: what the segment carries is not known"
+	}
+	return s.Why
 }
 
 // SegmentOf finds a NIC's segment and computes what it carries: the bridge's MTU,
@@ -166,7 +177,7 @@ func bridgeSegment(bridge string, ovs bool, h *host.Snapshot) Segment {
 
 // holder finds what Segment says of it.
 func holder(s *Segment, ports []host.Link) string {
-	low, above := "", s.BelowUplinks()
+	low, above := "", s.belowUplinks()
 	for _, p := range ports {
 		if p.MTU == s.BridgeMTU && low == "" {
 			low = p.Name
