@@ -22,6 +22,10 @@ func (p *parser) openMetadata(t xml.StartElement) error {
 	} else if len(p.meta) == 0 {
 		return nil
 	}
+	// No name in Namespaces in XML 1.0, and one that no prefix can stand before.
+	if strings.Contains(t.Name.Local, ":") {
+		return p.errorf("element name %s in %s metadata starts or ends with a colon", quote(t.Name.Local), metadataPrefix)
+	}
 	if len(p.meta) == maxMetadataDepth {
 		return p.errorf("more than %d elements of %s metadata within each other", maxMetadataDepth, metadataPrefix)
 	}

@@ -16,7 +16,7 @@ const xmlURL = "http://www.w3.org/XML/1998/namespace"
 
 // enter opens the element of a raw start tag, whose names it resolves.
 func (p *parser) enter(t *xml.StartElement) {
-	p.open[p.depth] = t.Name
+	p.open = append(p.open, t.Name)
 	p.depth++
 	for _, a := range t.Attr {
 		switch {
@@ -65,6 +65,7 @@ func (p *parser) leave() {
 		p.scopes = p.scopes[:n-1]
 	}
 	p.depth--
+	p.open = p.open[:p.depth]
 }
 
 func qualified(n xml.Name) string {

@@ -28,6 +28,8 @@ func (p *parser) openDevice(t xml.StartElement) {
 		p.nic.Type = attr(t.Attr, "type")
 		p.nic.whole.start, p.nic.openEnd = p.token.start, p.token.end
 		p.nic.selfClosed = p.src[p.token.end-2] == '/'
+	case p.depth == 3 && ours && t.Name.Local == "hostdev":
+		p.openHostdev(t)
 	case p.depth == 4 && p.nic != nil:
 		n := p.nic
 		if n.firstChild == 0 {
@@ -36,8 +38,15 @@ func (p *parser) openDevice(t xml.StartElement) {
 		n.child, n.childAt = "", p.token.start
 		if ours {
 			n.child = t.Name.Local
+			if n.child == "source" && !n.source && n.Type == "hostdev" {
+				p.address = &n.Address
+			}
 			n.openChild(t, p.raw())
 		}
+	case p.depth == 4 && p.hostdev != nil && ours && t.Name.Local == "source":
+		p.hostdev.openSource(p)
+	case p.depth == 5 && p.address != nil && ours && t.Name.Local == "address":
+		*p.address, p.address = pciAddress(t.Attr), nil
 	}
 }
 
@@ -60,8 +69,13 @@ func (n *nic) openChild(t xml.StartElement, raw []byte) {
 	case "source":
 		if first(&n.source) {
 			n.Bridge, n.Network = attr(t.Attr, "bridge"), attr(t.Attr, "network")
-			if n.Type == "direct" {
+			switch n.Type {
+			case "direct", "vdpa":
 				n.Dev = attr(t.Attr, "dev")
+			case "vhostuser":
+				if attr(t.Attr, "type") == "unix" {
+					n.Socket = attr(t.Attr, "path")
+				}
 			}
 		}
 	case "target":
@@ -94,7 +108,12 @@ func (n *nic) openChild(t xml.StartElement, raw []byte) {
 
 // closeDevice takes an end tag within /domain/devices.
 func (p *parser) closeDevice() error {
+	if p.depth == 4 {
+		p.address = nil
+	}
 	switch {
+	case p.depth == 3 && p.hostdev != nil:
+		p.closeHostdev()
 	case p.nic == nil:
 	case p.depth == 4:
 		p.nic.closeChild(p.token.end)

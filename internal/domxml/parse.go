@@ -23,7 +23,7 @@ func Parse(src []byte) (*Document, error) {
 	if err := checkBytes(src); err != nil {
 		return nil, err
 	}
-	p := parser{src: src, doc: Document{src: src}}
+	p := parser{src: src, doc: Document{src: src}, open: make([]xml.Name, 0, usualDepth)}
 	if bytes.HasPrefix(src, []byte(byteOrderMark)) {
 		p.base = len(byteOrderMark)
 	}
@@ -34,8 +34,8 @@ func Parse(src []byte) (*Document, error) {
 }
 
 // parser walks over the tokens of one document. Beyond the names that are open its
-// state is flat: nothing that matters lies deeper than the children of an
-// <interface>.
+// state is flat: nothing that matters lies deeper than the <address> in the <source>
+// of a device.
 type parser struct {
 	src  []byte
 	dec  *xml.Decoder
@@ -44,7 +44,7 @@ type parser struct {
 
 	token span // the one at hand
 	depth int  // open elements, the one at hand included
-	open  [maxDepth]xml.Name
+	open  []xml.Name // their names
 	// scopes are the namespaces declared by what is open, innermost last.
 	scopes []scope
 	// references: there is a character reference somewhere in src.
@@ -56,6 +56,8 @@ type parser struct {
 	named, identified, described bool
 	text                         []byte    // of the <name> or <uuid> that is open
 	nic                          *nic      // the <interface> that is open
+	hostdev                      *hostdev  // the <hostdev> that is open
+	address                      *string   // where the next <address> of the open <source> goes
 	meta                         []Element // the metadata elements that are open
 }
 

@@ -68,8 +68,33 @@ func TestParse(t *testing.T) {
 			nic(NIC{Type: "ethernet", Target: "tap0"})},
 		{"openvswitch", in("<interface type='bridge'><virtualport type='openvswitch'><parameters interfaceid='x'/></virtualport></interface>"),
 			nic(NIC{Type: "bridge", VirtualPort: "openvswitch"})},
-		{"dev of another type is no lower device", in("<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>"),
-			nic(NIC{Type: "vdpa"})},
+		{"dev of another type is no lower device", in("<interface type='udp'><source dev='eth0'/></interface>"),
+			nic(NIC{Type: "udp"})},
+		{"vdpa", in("<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>"),
+			nic(NIC{Type: "vdpa", Dev: "/dev/vhost-vdpa-0"})},
+		{"vhostuser", in("<interface type='vhostuser'><source type='unix' path='/run/vhost1.sock' mode='client'/></interface>"),
+			nic(NIC{Type: "vhostuser", Socket: "/run/vhost1.sock"})},
+		{"path of another type is no socket", in("<interface type='bridge'><source type='unix' path='/run/x'/></interface>"),
+			nic(NIC{Type: "bridge"})},
+		{"hostdev, the address of its source", in(`<interface type='hostdev' managed='yes'><driver name='vfio'/><source>
+				<x:address xmlns:x='u' type='pci' bus='9'/><y><address type='pci' bus='8'/></y>
+				<address type='pci' domain='0x0000' bus='0x03' slot='0x10' function='0x2'/><address type='pci' bus='7'/>
+			</source><source><address type='pci' bus='6'/></source><address type='pci' bus='5'/></interface>`),
+			nic(NIC{Type: "hostdev", Address: "0000:03:10.2"})},
+		{"hostdev without a source", in("<interface type='hostdev'><address type='pci' bus='5'/></interface>"),
+			nic(NIC{Type: "hostdev"})},
+		{"address in the source of another type", in("<interface type='bridge'><source><address type='pci' bus='5'/></source></interface>"),
+			nic(NIC{Type: "bridge"})},
+		{"PCI devices", in(`<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0001' bus='0xAF' slot='0x1f' function='0x7'/></source>
+				<address type='pci' bus='5'/></hostdev>
+			<hostdev type='pci'><source/><source><address bus='4'/></source></hostdev>
+			<hostdev type='pci'><source><address bus='3'/></source></hostdev>
+			<hostdev mode='subsystem' type='pci'><source><address bus='0x100'/></source></hostdev>
+			<hostdev mode='subsystem' type='usb'><source><address bus='2' device='3'/></source></hostdev>
+			<hostdev mode='capabilities' type='pci'><source><address bus='2'/></source></hostdev>
+			<x:hostdev xmlns:x='u' type='pci'><source><address bus='2'/></source></x:hostdev>
+			<y><hostdev type='pci'><source><address bus='2'/></source></hostdev></y>`),
+			Domain{Hostdevs: []Hostdev{{"0001:af:1f.7"}, {"0000:03:00.0"}}}},
 		{"passt", in("<interface type='user'><backend type='passt'/><source dev='eth0'/><mtu size='1400'/></interface>"),
 			nic(NIC{Type: "user", MTU: 1400})},
 		{"mtu lowest", in("<interface><mtu size='68'/></interface>"), nic(NIC{MTU: 68})},
@@ -80,8 +105,9 @@ func TestParse(t *testing.T) {
 		{"the first of each child", in("<interface><model type='a'/><model type='b'/><source bridge='c'/><source bridge='d' network='e'/></interface>"),
 			nic(NIC{Model: "a", Bridge: "c"})},
 		{"nothing foreign", string(readFile(t, "foreign.in.xml")), Domain{
-			Name: "a",
-			NICs: []NIC{{Type: "network", Network: "default"}, {Type: "hostdev", MAC: "52:54:00:00:00:02", Model: "virtio"}},
+			Name:     "a",
+			NICs:     []NIC{{Type: "network", Network: "default"}, {Type: "hostdev", MAC: "52:54:00:00:00:02", Model: "virtio", Address: "0000:06:02.0"}},
+			Hostdevs: []Hostdev{{"0000:06:02.0"}},
 			Metadata: map[string]Element{"urn:virt-mtu:test:1": {
 				Name:  xml.Name{Space: "urn:virt-mtu:test:1", Local: "interface"},
 				Attrs: []xml.Attr{{Name: xml.Name{Local: "type"}, Value: "bridge"}},
@@ -188,6 +214,7 @@ func TestParseErrors(t *testing.T) {
 		{"mac as another notation", in("<mac address='5254.0000.0001'/>"), `line 3, column 12: interface 2: mac address "5254.0000.0001" is malformed: it takes six octets as in 52:54:00:12:34:56`, false},
 		{"two mtus", in("<mtu size='9000'/>\n<mtu size='9000'/>" + mac), "line 4, column 1: interface 2 (52:54:00:00:00:01): a second <mtu>: leave one of them", false},
 		{"two empty mtus", in("<mtu/><mtu/>"), "line 3, column 18: interface 2 (no mac address): a second <mtu>: leave one of them", false},
+		{"metadata with a colon", "<domain><metadata><:a xmlns='urn:virt-mtu:x'/></metadata></domain>", `line 1, column 19: element name ":a" in urn:virt-mtu: metadata starts or ends with a colon`, false},
 		{"metadata too deep", "<domain><metadata>" + strings.Repeat("<a xmlns='urn:virt-mtu:x'>", 17), "line 1, column 435: more than 16 elements of urn:virt-mtu: metadata within each other", false},
 	}
 	for _, size := range []string{"1", "67", "65536", "70000", "-1", "+9000", "9000.0", "9k", " 9000", "0x2328", "1_500", "٩٠٠٠", "18446744073709551616"} {
@@ -305,6 +332,39 @@ func TestParseMAC(t *testing.T) {
 	} {
 		if got, ok := parseMAC(in); got != want || ok != (want != "") {
 			t.Errorf("parseMAC(%q) = %q, %t", in, got, ok)
+		}
+	}
+}
+
+func TestPCIAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"type='pci' domain='0x0000' bus='0x03' slot='0x10' function='0x2'": "0000:03:10.2",
+		"domain='0x10000' bus='0XA' slot='010' function='07'":              "10000:0a:08.7", // as strtoul reads them
+		"domain='0xffffffff'":        "ffffffff:00:00.0",
+		"bus='255' slot='31'":        "0000:ff:1f.0",
+		"slot='1'":                   "0000:00:01.0",
+		"function='1'":               "", // to libvirt no address
+		"":                           "",
+		"type='usb' bus='1'":         "",
+		"domain='0x100000000'":       "",
+		"bus='256'":                  "",
+		"slot='0x20'":                "",
+		"slot='1' function='8'":      "",
+		"bus='1' slot=''":            "",
+		"bus='0x'":                   "",
+		"bus='0b1'":                  "",
+		"bus='0o1'":                  "",
+		"bus='08'":                   "",
+		"bus='0x_1'":                 "",
+		"bus='+1'":                   "",
+		"bus='-1'":                   "",
+		"bus='1' function='1.5'":     "",
+		"bus='1' slot='../../etc'":   "",
+		"bus='99999999999999999999'": "",
+	} {
+		doc := mustParse(t, []byte("<domain><devices><interface type='hostdev'><source><address "+in+"/></source></interface></devices></domain>"))
+		if got := doc.NICs[0].Address; got != want {
+			t.Errorf("<address %s/>: %q, want %q", in, got, want)
 		}
 	}
 }

@@ -30,6 +30,9 @@ type Domain struct {
 	// UUID in canonical lower-case form, empty where the XML has none.
 	UUID string
 	NICs []NIC
+	// Hostdevs are the PCI devices that are passed through as what they are. Which
+	// of them are NICs the host knows.
+	Hostdevs []Hostdev
 	// Metadata holds the children of <metadata> in a urn:virt-mtu: namespace,
 	// by namespace URI. libvirt keeps at most one node for each URI, the first.
 	Metadata map[string]Element
@@ -42,7 +45,9 @@ type NIC struct {
 	Model   string // virtio, e1000, ...
 	Bridge  string // <source bridge=''>; for a live type='network' the bridge that libvirt resolved it to
 	Network string // <source network=''>
-	Dev     string // <source dev=''> of type='direct': the lower device
+	Dev     string // <source dev=''> of type='direct': the lower device; of type='vdpa': /dev/vhost-vdpa-0
+	Socket  string // <source type='unix' path=''> of type='vhostuser'
+	Address string // <source><address type='pci'> of type='hostdev', as sysfs writes it: 0000:03:10.2
 	Target  string // <target dev=''>: the tap, once there is one
 	// Unmanaged: <target managed='no'/>, a tap that libvirt neither makes nor sets.
 	Unmanaged   bool
@@ -50,6 +55,11 @@ type NIC struct {
 	// MTU is <mtu size=''> in bytes of IP packet; 0 where there is none, which
 	// is also what libvirt makes of size='0' and size=''.
 	MTU int
+}
+
+// Hostdev is one /domain/devices/hostdev of a PCI device.
+type Hostdev struct {
+	Address string // as sysfs writes it: 0000:03:10.2
 }
 
 // Element is a piece of metadata without its text, names resolved to their

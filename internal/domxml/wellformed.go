@@ -18,6 +18,9 @@ import (
 // does not lift.
 const maxDepth = 256
 
+// usualDepth is as deep as libvirt's own XML goes, mostly.
+const usualDepth = 16
+
 // checkBytes looks for what XML may not hold anywhere, comments included.
 func checkBytes(src []byte) error {
 	if !utf8.Valid(src) {
