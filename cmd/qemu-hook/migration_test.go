@@ -24,8 +24,8 @@ func TestIntegrationMigrate(t *testing.T) {
 			says                    string // in the log; empty: nothing
 		}{
 			"all carry it":             {links: jumbo, nic: nic{mtu: mtu9000}},
-			"the uplink does not":      {links: bridge, nic: nic{mtu: mtu9000}, refused: "uplink up0 of bridge br0 carries 1500 here"},
-			"one of two does not":      {links: jumbo + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0", nic: nic{mtu: mtu9000}, refused: "uplink up1 of bridge br0 carries 4000 here"},
+			"the uplink does not":      {links: bridge, nic: nic{mtu: mtu9000}, refused: "uplink up0 of bridge br0 has 1500 here"},
+			"one of two does not":      {links: jumbo + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0", nic: nic{mtu: mtu9000}, refused: "uplink up1 of bridge br0 has 4000 here"},
 			"no uplink, nor bridge":    {links: "link add br0 type bridge", nic: nic{mtu: mtu9000}, refused: "bridge br0 has 1500 here"},
 			"the bridge alone not":     {links: bridge + "link set up0 mtu 9000" + pinned, nic: nic{mtu: mtu9000}, says: "bridge br0 only 1500 here"},
 			"warned":                   {config: "migration='warn'", links: bridge, nic: nic{mtu: mtu9000}, says: "its larger packets would vanish"},

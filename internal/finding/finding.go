@@ -2,6 +2,8 @@
 // the severity of each. It is a table; who finds what is elsewhere.
 package finding
 
+import "cmp"
+
 // Severity of a finding, and status of what it is about.
 type Severity string
 
@@ -17,19 +19,94 @@ const (
 type Code string
 
 const (
-	ConfigInvalid    Code = "config-invalid"
-	HookNotLoaded    Code = "hook-not-loaded"
-	HookShadowed     Code = "hook-shadowed"
-	HookMissing      Code = "hook-missing"
-	SELinuxEnforcing Code = "selinux-enforcing"
+	GuestAboveSegment    Code = "guest-above-segment"
+	GuestAboveBridge     Code = "guest-above-bridge" // whose uplinks are not known, or which has none
+	OverlayAboveUnderlay Code = "overlay-above-underlay"
+	BridgeAboveUplink    Code = "bridge-above-uplink"
+	ModelCannotCarry     Code = "model-cannot-carry"
+	VFAbovePF            Code = "vf-above-pf"
+	OVSPortLimits        Code = "ovs-port-limits"
+	ConfigInvalid        Code = "config-invalid"
+
+	GuestNotTold      Code = "guest-not-told"
+	TapBelowBridge    Code = "tap-below-bridge"
+	BridgeBelowUplink Code = "bridge-below-uplink"
+	PeerMismatch      Code = "peer-mismatch"
+	NeedsColdStart    Code = "needs-cold-start"
+	UnmanagedTap      Code = "unmanaged-tap"
+	MacvtapBelowLower Code = "macvtap-below-lower"
+	VethEndsDiffer    Code = "veth-ends-differ"
+	BridgeMissing     Code = "bridge-missing"
+	HookNotLoaded     Code = "hook-not-loaded"
+	HookShadowed      Code = "hook-shadowed"
+	SELinuxEnforcing  Code = "selinux-enforcing"
+
+	HookMissing   Code = "hook-missing"
+	WaitsForGuest Code = "waits-for-guest"
+
+	// NotKnown: something on the way could not be read or cannot be known.
+	NotKnown Code = "not-known"
 )
 
 var severities = map[Code]Severity{
-	ConfigInvalid:    Critical,
-	HookNotLoaded:    Warning,
-	HookShadowed:     Warning,
-	HookMissing:      Info,
-	SELinuxEnforcing: Warning,
+	GuestAboveSegment:    Critical,
+	GuestAboveBridge:     Critical,
+	OverlayAboveUnderlay: Critical,
+	BridgeAboveUplink:    Critical,
+	ModelCannotCarry:     Critical,
+	VFAbovePF:            Critical,
+	OVSPortLimits:        Critical,
+	ConfigInvalid:        Critical,
+
+	GuestNotTold:      Warning,
+	TapBelowBridge:    Warning,
+	BridgeBelowUplink: Warning,
+	PeerMismatch:      Warning,
+	NeedsColdStart:    Warning,
+	UnmanagedTap:      Warning,
+	MacvtapBelowLower: Warning,
+	VethEndsDiffer:    Warning,
+	BridgeMissing:     Warning,
+	HookNotLoaded:     Warning,
+	HookShadowed:      Warning,
+	SELinuxEnforcing:  Warning,
+
+	HookMissing:   Info,
+	WaitsForGuest: Info,
+
+	NotKnown: Unknown,
+}
+
+// rank orders severities for Worst: info counts as ok.
+var rank = map[Severity]int{OK: 0, Info: 0, Unknown: 1, Warning: 2, Critical: 3}
+
+// Worst returns the status that findings come to: critical, warning, unknown or ok.
+func Worst(all []Finding) Severity {
+	worst := OK
+	for _, f := range all {
+		worst = Worse(worst, f.Severity)
+	}
+	return worst
+}
+
+// Worse returns the worse of two, in the order critical, warning, unknown, ok; info
+// is ok.
+func Worse(a, b Severity) Severity {
+	if rank[b] > rank[a] {
+		return b
+	}
+	if a == Info {
+		return OK
+	}
+	return a
+}
+
+// Compare orders severities, the worst first; info stands before ok.
+func Compare(a, b Severity) int {
+	if rank[a] != rank[b] {
+		return rank[b] - rank[a]
+	}
+	return cmp.Compare(a, b)
 }
 
 // Finding is one thing that is wrong, or worth knowing.

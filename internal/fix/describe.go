@@ -3,7 +3,6 @@ package fix
 import (
 	"fmt"
 
-	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/plan"
 )
 
@@ -35,7 +34,7 @@ func describeRunning(r *Result, j *job) {
 	}
 	for k := range r.Interfaces {
 		i := &r.Interfaces[k]
-		n, ok := sameNIC(running.NICs, i.MAC, k)
+		n, ok := plan.SameNIC(running.NICs, i.MAC, k)
 		if !ok {
 			continue
 		}
@@ -49,7 +48,7 @@ func describeRunning(r *Result, j *job) {
 		i.notes = append(i.notes, waiting(j, i, n.MTU))
 	}
 	for _, n := range running.NICs {
-		if _, ok := sameNIC(j.definition.NICs, n.MAC, -1); !ok {
+		if _, ok := plan.SameNIC(j.definition.NICs, n.MAC, -1); !ok {
 			r.notes = append(r.notes, fmt.Sprintf("NIC %s (%s) was plugged into the running domain alone: there is nothing to write for it", n.MAC, orNone(n.Target)))
 		}
 	}
@@ -65,18 +64,4 @@ func waiting(j *job, i *Interface, now int) string {
 		return fmt.Sprintf("waits for a cold start: the managed save image has %s, and virsh start takes the image; shut the guest down after that, or drop the image (virsh managedsave-remove %s)", has, plan.ShellWord(j.Name))
 	}
 	return fmt.Sprintf("waits for a cold start: the running guest has %s, which cannot change while it runs (virsh shutdown %s, then virsh start)", has, plan.ShellWord(j.Name))
-}
-
-// sameNIC finds a NIC of the definition in another XML of the domain: by its MAC,
-// and at its place where that is not its own.
-func sameNIC(nics []domxml.NIC, mac string, index int) (domxml.NIC, bool) {
-	if index >= 0 && index < len(nics) && nics[index].MAC == mac {
-		return nics[index], true
-	}
-	for _, n := range nics {
-		if n.MAC == mac {
-			return n, true
-		}
-	}
-	return domxml.NIC{}, false
 }

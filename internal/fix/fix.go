@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"virt-mtu/internal/collect"
+	"virt-mtu/internal/facts"
 	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/plan"
@@ -41,31 +43,25 @@ type Fixer struct {
 func (f *Fixer) Run(domains []libvirt.Domain) Report {
 	report := Report{Domains: make([]Result, len(domains))}
 	networks, unread := f.networks()
-	snapshot, err := f.snapshot(networks)
+	topology := f.topology(networks)
 	jobs := make([]job, len(domains))
 	for i, d := range domains {
-		jobs[i].Domain, jobs[i].err = d, err
+		jobs[i].Domain = d
 	}
 	f.each(jobs, func(i int) {
 		jobs[i].load()
-		jobs[i].checkNetworks(&snapshot, unread)
-	})
+		jobs[i].checkNetworks(networks, unread)
+	}, nil)
 	raised := false
 	for i := range jobs {
-		raised = f.raise(&jobs[i], snapshot) || raised
+		raised = f.raise(&jobs[i], topology) || raised
 	}
 	if raised && !f.DryRun {
-		if snapshot, err = f.snapshot(networks); err != nil {
-			for i := range jobs {
-				jobs[i].err = errors.Join(jobs[i].err, err)
-			}
-		}
+		topology = f.topology(networks)
 	}
-	done := progress{report: f.Progress, total: len(jobs)}
 	f.each(jobs, func(i int) {
-		report.Domains[i] = f.finish(&jobs[i], snapshot)
-		done.one()
-	})
+		report.Domains[i] = f.finish(&jobs[i], topology)
+	}, f.Progress)
 	return report
 }
 
@@ -77,45 +73,33 @@ func (f *Fixer) networks() ([]host.Network, error) {
 		return nil, err
 	}
 	defer f.Pool.Put(conn)
-	all, err := conn.Networks()
-	if err != nil {
-		return nil, err
-	}
-	var out []host.Network
-	for _, n := range all {
-		parsed, perr := host.ParseNetwork([]byte(n.XML))
-		if perr != nil {
-			err = errors.Join(err, fmt.Errorf("read network %q: %w", n.Name, perr))
-			continue
-		}
-		out = append(out, parsed)
-	}
-	return out, err
+	return facts.Networks(conn)
 }
 
-func (f *Fixer) snapshot(networks []host.Network) (host.Snapshot, error) {
-	s, err := host.ReadAll()
+// topology is the host's network as it is now.
+func (f *Fixer) topology(networks []host.Network) *plan.Topology {
+	s := collect.Read()
 	s.Networks = networks
 	if f.Undragged {
 		s = plan.Undragged(s)
 	}
-	return s, err
+	return plan.NewTopology(&s)
 }
 
 // raise raises the taps of a running domain, and reports whether any was, or would
 // be.
-func (f *Fixer) raise(j *job, s host.Snapshot) (raised bool) {
+func (f *Fixer) raise(j *job, t *plan.Topology) (raised bool) {
 	if j.err != nil || j.live == nil || f.Undo {
 		return false
 	}
-	p, err := f.plan(j.live.Domain, s)
+	p, err := f.plan(j.live.Domain, t)
 	if err != nil {
 		j.err = err
 		return false
 	}
-	for _, t := range p.Taps(&s) {
-		if t.Raise && !f.DryRun {
-			_, err := tap.Raise(t.Device, t.Bridge, t.Want)
+	for _, x := range p.Taps(t) {
+		if x.Raise && !f.DryRun {
+			_, err := tap.Raise(x.Device, x.Bridge, x.Want)
 			if errors.Is(err, tap.ErrGone) {
 				continue // stopped meanwhile
 			}
@@ -124,23 +108,23 @@ func (f *Fixer) raise(j *job, s host.Snapshot) (raised bool) {
 				continue
 			}
 		}
-		raised = raised || t.Raise
-		j.taps = append(j.taps, t)
+		raised = raised || x.Raise
+		j.taps = append(j.taps, x)
 	}
 	return raised
 }
 
 // finish plans the definition, changes it, and tells.
-func (f *Fixer) finish(j *job, s host.Snapshot) Result {
+func (f *Fixer) finish(j *job, t *plan.Topology) Result {
 	r := Result{Name: j.Name, UUID: j.UUID, State: j.status.State, Interfaces: []Interface{}}
 	f.describeTaps(&r, j.taps)
 	err := j.err
 	switch {
 	case err != nil:
 	case j.definition == nil:
-		err = f.transient(&r, j, s)
+		err = f.transient(&r, j, t)
 	default:
-		err = f.persistent(&r, j, s)
+		err = f.persistent(&r, j, t)
 	}
 	r.notes = append(r.notes, j.notes...)
 	if err = errors.Join(err, j.parts); err != nil {
@@ -150,8 +134,8 @@ func (f *Fixer) finish(j *job, s host.Snapshot) Result {
 }
 
 // persistent is for a domain that has a definition.
-func (f *Fixer) persistent(r *Result, j *job, s host.Snapshot) error {
-	p, err := f.planDefinition(j, s)
+func (f *Fixer) persistent(r *Result, j *job, t *plan.Topology) error {
+	p, err := f.planDefinition(j, t)
 	if err != nil {
 		return err
 	}
@@ -173,9 +157,9 @@ func (f *Fixer) persistent(r *Result, j *job, s host.Snapshot) error {
 	return err
 }
 
-func (f *Fixer) planDefinition(j *job, s host.Snapshot) (plan.Plan, error) {
+func (f *Fixer) planDefinition(j *job, t *plan.Topology) (plan.Plan, error) {
 	if !f.Undo {
-		return f.plan(j.definition.Domain, s)
+		return f.plan(j.definition.Domain, t)
 	}
 	p, err := plan.Undo(j.definition.Domain)
 	if err != nil {
@@ -185,7 +169,7 @@ func (f *Fixer) planDefinition(j *job, s host.Snapshot) (plan.Plan, error) {
 }
 
 // transient is for a domain that has no definition: only its taps can be set.
-func (f *Fixer) transient(r *Result, j *job, s host.Snapshot) error {
+func (f *Fixer) transient(r *Result, j *job, t *plan.Topology) error {
 	if f.Undo {
 		return errTransient
 	}
@@ -193,7 +177,7 @@ func (f *Fixer) transient(r *Result, j *job, s host.Snapshot) error {
 	if j.live == nil {
 		return nil
 	}
-	p, err := f.plan(j.live.Domain, s)
+	p, err := f.plan(j.live.Domain, t)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package fix
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/host"
@@ -66,12 +67,13 @@ func (j *job) load() {
 
 // checkNetworks adds why networks could not be read, where a NIC is on one that is
 // not known: it is left alone, and might not be.
-func (j *job) checkNetworks(s *host.Snapshot, unread error) {
+func (j *job) checkNetworks(networks []host.Network, unread error) {
 	if unread == nil || j.definition == nil {
 		return
 	}
 	for _, n := range j.definition.NICs {
-		if _, known := s.Network(n.Network); n.Type == "network" && !known {
+		known := slices.ContainsFunc(networks, func(h host.Network) bool { return h.Name == n.Network })
+		if n.Type == "network" && !known {
 			j.parts = errors.Join(j.parts, unread)
 			return
 		}
@@ -109,9 +111,9 @@ func document(xml string, err error) (*domxml.Document, error) {
 }
 
 // plan plans one of the domain's XMLs.
-func (f *Fixer) plan(d domxml.Domain, s host.Snapshot) (plan.Plan, error) {
+func (f *Fixer) plan(d domxml.Domain, t *plan.Topology) (plan.Plan, error) {
 	p, err := plan.Make(plan.Input{
-		Domain: d, Host: s, Config: f.Config, Mode: f.Mode,
+		Domain: d, Host: t, Config: f.Config, Mode: f.Mode,
 		MTU: f.MTU, All: f.All, Force: f.Force, Lower: f.Lower,
 	})
 	if err != nil {

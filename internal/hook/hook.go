@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"virt-mtu/internal/domxml"
-	"virt-mtu/internal/host"
 	"virt-mtu/internal/oneline"
 	"virt-mtu/internal/plan"
 	"virt-mtu/internal/policy"
@@ -124,14 +123,14 @@ func (c *call) apply(doc *domxml.Document) error {
 	if err != nil {
 		return err
 	}
-	p, snapshot, err := c.plan(doc, config)
+	p, topology, err := c.plan(doc, config)
 	if err != nil {
 		return err
 	}
 	if c.op.arrive {
 		return c.arrive(&p, config.Migration)
 	}
-	if c.op.taps && c.raise(p.Taps(&snapshot)) {
+	if c.op.taps && c.raise(p.Taps(topology)) {
 		// A bridge that one of them held down may have gone up with it.
 		if p, _, err = c.plan(doc, config); err != nil {
 			return err
@@ -156,11 +155,12 @@ func (c *call) apply(doc *domxml.Document) error {
 	return err
 }
 
-func (c *call) plan(doc *domxml.Document, config policy.Config) (plan.Plan, host.Snapshot, error) {
+func (c *call) plan(doc *domxml.Document, config policy.Config) (plan.Plan, *plan.Topology, error) {
 	snapshot, err := surroundings(doc.NICs)
 	if err != nil {
 		c.say(priError, "%v", err) // what was read is good; the rest is not known
 	}
-	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: snapshot, Config: config, Mode: plan.Upward})
-	return p, snapshot, err
+	topology := plan.NewTopology(&snapshot)
+	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: topology, Config: config, Mode: plan.Upward})
+	return p, topology, err
 }

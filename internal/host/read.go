@@ -17,11 +17,13 @@ const (
 	sysVirtual = "/sys/devices/virtual/net"
 )
 
-// Read reads the named links with the ports of those that are Linux bridges, and
-// the named libvirt networks, whose bridges count as named too. It is for the
-// libvirt hook: what is not named costs nothing. Names may come from anywhere, be
-// empty, or stand twice; one that is no link or no network is just not in the
-// Snapshot.
+// Read reads the named links with the ports of those that are Linux bridges and what
+// sysfs shows of what these sit on, and the named libvirt networks, whose bridges
+// count as named too. It is for the libvirt hook: what is not named costs nothing.
+// Names may come from anywhere, be empty, or stand twice; one that is no link or no
+// network is just not in the Snapshot.
+//
+// It knows nothing of a tunnel but its own MTU.
 //
 // Where a network's file cannot be read, the error says so and the rest of the
 // Snapshot is good.
@@ -39,23 +41,6 @@ func Read(links, networks []string) (Snapshot, error) {
 		r.add(name)
 	}
 	return Snapshot{Host: hostname(), Links: r.links, Networks: found}, errNetworks
-}
-
-// ReadAll reads every link of the host, and no networks.
-func ReadAll() (Snapshot, error) {
-	r, err := newReader()
-	if err != nil {
-		return Snapshot{}, err
-	}
-	defer r.close()
-	names, err := r.list(".")
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("list %s: %w", sysNet, err)
-	}
-	for _, name := range names {
-		r.add(name)
-	}
-	return Snapshot{Host: hostname(), Links: r.links}, nil
 }
 
 // reader collects links, each once.
@@ -102,7 +87,8 @@ func openDir(at int, path string) (int, error) {
 	return fd, nil
 }
 
-// add collects the link called name and, if it is a bridge, its ports.
+// add collects the link called name, what it sits on, and if it is a bridge its
+// ports.
 func (r *reader) add(name string) {
 	l, ok := r.link(name)
 	// The ioctls go by alternative names too. sysfs does not, so what is there
@@ -118,17 +104,33 @@ func (r *reader) add(name string) {
 		}
 		l.Tap = flags&unix.IFF_TAP != 0
 	}
-	r.links = append(r.links, l)
+	r.put(l)
 	if l.Kind != "bridge" {
 		return
 	}
 	ports, _ := r.list(name + "/brif") // an error: the bridge has just gone
+	var veths []Link
+	wired := false
 	for _, port := range ports {
-		if p, ok := r.link(port); ok {
-			p.Master = name
-			p.Tap = p.Kind == "tun" // a bridge takes Ethernet only: not one in TUN mode
-			r.links = append(r.links, p)
+		p, ok := r.link(port)
+		if !ok {
+			continue
 		}
+		p.Master = name
+		p.Tap = p.Kind == "tun" // a bridge takes Ethernet only: not one in TUN mode
+		if p.Kind == "veth" {
+			veths = append(veths, p)
+			continue
+		}
+		wired = wired || !p.Tap
+		r.put(p)
+	}
+	for _, v := range veths {
+		if wired { // veths lead to containers then, and there may be many
+			r.links = append(r.links, v)
+			continue
+		}
+		r.put(v)
 	}
 }
 
@@ -159,11 +161,15 @@ func (r *reader) link(name string) (Link, bool) {
 	return l, ok
 }
 
-// kinds are the names that a driver gives ethtool in place of the kernel's name
-// for the kind of link (net/8021q/vlan_dev.c, drivers/net/bonding/bond_main.c).
+// kinds are the names that a driver gives ethtool, or DEVTYPE, in place of the
+// kernel's name for the kind of link (net/8021q/vlan_dev.c,
+// drivers/net/bonding/bond_main.c, net/batman-adv/soft-interface.c,
+// net/l2tp/l2tp_eth.c, which has none).
 var kinds = map[string]string{
-	"802.1Q VLAN Support": "vlan",
-	"bonding":             "bond",
+	"802.1Q VLAN Support":   "vlan",
+	"bonding":               "bond",
+	"B.A.T.M.A.N. advanced": "batadv",
+	"l2tpeth":               "l2tp_eth",
 }
 
 // kind says what a link is; false: it has gone. A tap that went away must not pass
@@ -182,18 +188,28 @@ func (r *reader) kind(name string) (string, bool) {
 	}
 	if err == nil {
 		driver := unix.ByteSliceToString(info.Driver[:])
-		if kind, ok := kinds[driver]; ok {
-			return kind, true
+		if driver == "macvlan" && exists(r.net, name+"/macvtap") { // which is built on it
+			return "macvtap", true
 		}
-		return driver, true
+		return kernelKind(driver), true
 	}
 	uevent := r.text(name + "/uevent")
 	for line := range strings.Lines(uevent) {
 		if kind, ok := strings.CutPrefix(line, "DEVTYPE="); ok {
-			return strings.TrimSpace(kind), true
+			return kernelKind(strings.TrimSpace(kind)), true
 		}
 	}
+	if exists(r.net, name+"/device") { // hardware, whose driver keeps its name to itself
+		return "device", true
+	}
 	return "", uevent != ""
+}
+
+func kernelKind(name string) string {
+	if kind, ok := kinds[name]; ok {
+		return kind
+	}
+	return name
 }
 
 // master is the link whose port the link called name is, empty without one.

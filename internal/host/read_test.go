@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,16 @@ import (
 )
 
 var anyIndex = cmpopts.IgnoreFields(Link{}, "Index")
+
+func portsOf(s Snapshot, bridge string) []Link {
+	var ports []Link
+	for _, l := range s.Links {
+		if l.Master == bridge {
+			ports = append(ports, l)
+		}
+	}
+	return ports
+}
 
 var byName = cmpopts.SortSlices(func(a, b Link) bool { return a.Name < b.Name })
 
@@ -41,7 +52,7 @@ func TestIntegrationRead(t *testing.T) {
 
 		br0 := []Link{
 			{Name: "br0", MTU: 1400, Kind: "bridge"},
-			{Name: "up0", MTU: 9000, Kind: "veth", Master: "br0"},
+			{Name: "up0", MTU: 9000, Kind: "veth", Master: "br0"}, // vx0 is the uplink
 			{Name: "vnet0", MTU: 1400, Kind: "tun", Tap: true, Master: "br0"},
 			{Name: "vx0", MTU: 1450, Kind: "vxlan", Master: "br0"},
 		}
@@ -51,11 +62,14 @@ func TestIntegrationRead(t *testing.T) {
 		vnet2 := Link{Name: "vnet2", MTU: 4000, Kind: "tun", Tap: true, Master: "br1"}
 		rest := []Link{
 			{Name: "lo", MTU: 65536},
-			{Name: "mt0", MTU: 1500, Kind: "macvlan"},
-			{Name: "mv0", MTU: 1500, Kind: "macvlan"},
+			{Name: "mt0", MTU: 1500, Kind: "macvtap", Lower: "up1"},
+			{Name: "mv0", MTU: 1500, Kind: "macvlan", Lower: "up1"},
 			{Name: "tun0", MTU: 1500, Kind: "tun"},
-			{Name: "up1", MTU: 1500, Kind: "veth"},
+			{Name: "up1", MTU: 1500, Kind: "veth", Peer: "up0"},
 		}
+		// What a veth leads to comes with it.
+		behind := slices.Clone(br0)
+		behind[1].Peer = "up1"
 		for _, tt := range []struct {
 			name            string
 			links, networks []string
@@ -65,7 +79,7 @@ func TestIntegrationRead(t *testing.T) {
 			{"each once", []string{"vnet0", "br0", "br0", "vx0"}, nil, br0},
 			{"a tap of no bridge", []string{"vnet1"}, nil, []Link{vnet1}},
 			{"a port comes without its bridge", []string{"vnet2"}, nil, []Link{vnet2}},
-			{"no taps", []string{"lo", "mt0", "mv0", "tun0", "up1"}, nil, rest},
+			{"no taps", []string{"lo", "mt0", "mv0", "tun0", "up1"}, nil, slices.Concat(rest, behind)},
 			{"a network comes with its bridge", []string{"vnet1"}, []string{"isolated"}, []Link{virbr7, vnet1}},
 			{"what is no link", []string{
 				"", ".", "..", "br0/", "/", "../net/br0", "br0/brif/up0", "br0/lower_up0", "lo:1", "br 0", "br0\x00", "br0\n",
@@ -85,13 +99,13 @@ func TestIntegrationRead(t *testing.T) {
 			})
 		}
 
-		all, err := ReadAll()
+		all, err := Read([]string{"br0", "br1", "virbr7", "vnet1", "lo", "mt0", "mv0", "tun0"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := append(append(br0, rest...), br1, virbr7, vnet1, vnet2)
 		if diff := cmp.Diff(want, all.Links, anyIndex, byName); diff != "" {
-			t.Errorf("ReadAll (-want +got):\n%s", diff)
+			t.Errorf("all of them (-want +got):\n%s", diff)
 		}
 		for _, l := range all.Links {
 			index, err := os.ReadFile("/sys/class/net/" + l.Name + "/ifindex")
@@ -101,6 +115,48 @@ func TestIntegrationRead(t *testing.T) {
 		}
 		if host, _ := os.Hostname(); all.Host != host {
 			t.Errorf("host %q, want %q", all.Host, host)
+		}
+	})
+}
+
+// What lies under a port comes with it, and no further than this network namespace.
+func TestIntegrationReadBelow(t *testing.T) {
+	netns.Run(t, func(t *testing.T) {
+		netns.IP(t, fmt.Sprintf(`
+			link add br0 type bridge
+			link add br1 mtu 9000 type bridge
+			link add up0 mtu 9000 type veth peer name up1
+			link set up0 master br1
+			link add mv0 link br1 mtu 8000 type macvlan
+			link set mv0 master br0
+			netns add away
+			link add far0 type veth peer name far1
+			link set far1 netns away
+			link add br2 type bridge
+			link set far0 master br2
+			netns exec away ip link add mv1 link far1 type macvlan
+			netns exec away ip link set mv1 netns %d
+			link set mv1 master br0
+			tuntap add vnet0 mode tap
+			link set vnet0 master br0`, os.Getpid()))
+
+		got, err := Read([]string{"br0", "br2"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Link{
+			{Name: "br0", MTU: 1500, Kind: "bridge"},
+			{Name: "br2", MTU: 1500, Kind: "bridge"},
+			{Name: "mv0", MTU: 8000, Kind: "macvlan", Master: "br0", Lower: "br1"},
+			{Name: "br1", MTU: 9000, Kind: "bridge"},
+			{Name: "up0", MTU: 9000, Kind: "veth", Master: "br1", Peer: "up1"},
+			{Name: "up1", MTU: 1500, Kind: "veth", Peer: "up0"},
+			{Name: "far0", MTU: 1500, Kind: "veth", Master: "br2", Away: true},
+			{Name: "mv1", MTU: 1500, Kind: "macvlan", Master: "br0", Away: true},
+			{Name: "vnet0", MTU: 1500, Kind: "tun", Tap: true, Master: "br0"},
+		}
+		if diff := cmp.Diff(want, got.Links, anyIndex, byName); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
@@ -125,7 +181,7 @@ func TestIntegrationReadFullBridge(t *testing.T) {
 			}
 			t.Logf("1,000 ports in %v", time.Since(start))
 			taps := 0
-			for _, p := range got.Ports("br0") {
+			for _, p := range portsOf(got, "br0") {
 				if p.Tap && p.MTU == 1500 {
 					taps++
 				}
@@ -161,7 +217,7 @@ func TestIntegrationReadWhileLinksGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen += len(got.Links) - 1
-			for _, p := range got.Ports("br0") {
+			for _, p := range portsOf(got, "br0") {
 				if p.Index == 0 || p.MTU != 1500 || p.Kind != "veth" {
 					t.Fatalf("half a link: %+v", p)
 				}

@@ -12,6 +12,9 @@ const (
 // Standard is the MTU of a NIC that nobody told anything, in bytes of IP packet.
 const Standard = 1500
 
+// Limitless is the Max of a model that takes whatever an MTU can be.
+const Limitless = 65535
+
 // Model is one <model type=”/>.
 type Model struct {
 	Name string
@@ -27,9 +30,9 @@ type Model struct {
 // Sources: max_mtu of the Linux driver, where several drive one model the least
 // that can be counted on; Windows and BSD drivers take no more.
 var models = []Model{
-	{"virtio", 65535, ToldVirtio}, // virtio_net: host_mtu, or 65535 without
-	{"virtio-transitional", 65535, ToldVirtio},
-	{"virtio-non-transitional", 65535, ToldVirtio},
+	{"virtio", Limitless, ToldVirtio}, // virtio_net: host_mtu, or 65535 without
+	{"virtio-transitional", Limitless, ToldVirtio},
+	{"virtio-non-transitional", Limitless, ToldVirtio},
 	{"e1000", 16110, ToldManual}, // e1000: MAX_JUMBO_FRAME_SIZE 0x3F00 less headers
 	{"e1000e", 9212, ToldManual}, // e1000e: DEFAULT_JUMBO 9234 less 22
 	{"igb", 9216, ToldManual},    // igb: MAX_STD_JUMBO_FRAME_SIZE

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"virt-mtu/internal/domxml"
-	"virt-mtu/internal/host"
 	"virt-mtu/internal/nicmodel"
 	"virt-mtu/internal/owned"
 	"virt-mtu/internal/policy"
@@ -27,7 +26,7 @@ const (
 // Input is all that a plan is made from.
 type Input struct {
 	Domain domxml.Domain
-	Host   host.Snapshot
+	Host   *Topology
 	Config policy.Config
 	Mode   Mode
 	MTU    int  // --mtu; 0: not given
@@ -192,7 +191,7 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 	if !iftype.Inject {
 		return n.skip(iftype.Why)
 	}
-	n.Segment = SegmentOf(x, &pl.Host)
+	n.Segment = pl.Host.Segment(x)
 	w := pl.wish(&n)
 	switch w.Kind {
 	case policy.Ignore:
@@ -322,7 +321,7 @@ func (n *NIC) reason(w wish) string {
 // tapCarries reports whether a tap that libvirt does not manage is known to carry
 // the target.
 func (pl *planner) tapCarries(n *NIC) bool {
-	tap, ok := pl.Host.Link(n.XML.Target)
+	tap, ok := pl.Host.link(n.XML.Target)
 	return ok && tap.Tap && tap.MTU >= n.Target
 }
 

@@ -56,10 +56,13 @@ func bridge(mtu int, ports ...string) host.Snapshot {
 		if l.Kind == "tap" {
 			l.Kind, l.Tap = "tun", true
 		}
+		l.Away = l.Kind == "veth"
 		s.Links = append(s.Links, l)
 	}
 	return s
 }
+
+func topology(s host.Snapshot) *Topology { return NewTopology(&s) }
 
 func networks(s host.Snapshot, n ...host.Network) host.Snapshot {
 	s.Networks = n
@@ -214,7 +217,7 @@ func TestMake(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in := tt.in
 			in.Domain = domxml.Domain{Name: "web1", NICs: []domxml.NIC{tt.nic}, Metadata: tt.meta}
-			in.Host, in.Config = tt.host, config(t, tt.config)
+			in.Host, in.Config = topology(tt.host), config(t, tt.config)
 			p, err := Make(in)
 			if err != nil {
 				t.Fatal(err)
@@ -235,7 +238,7 @@ func TestMake(t *testing.T) {
 }
 
 func TestMakeTwoNICsWithOneMAC(t *testing.T) {
-	p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{nic(), nic()}}, Host: bridge(9000), Config: policy.Default()})
+	p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{nic(), nic()}}, Host: topology(bridge(9000)), Config: policy.Default()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +252,7 @@ func TestMakeRefusesMetadataItCannotRead(t *testing.T) {
 		own("ingore"),
 		{owned.URI: {Children: []domxml.Element{{Name: xml.Name{Local: "nic"}}}}},
 	} {
-		if _, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{nic()}, Metadata: meta}, Host: bridge(9000)}); err == nil {
+		if _, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{nic()}, Metadata: meta}, Host: topology(bridge(9000))}); err == nil {
 			t.Errorf("no error for %v", meta)
 		}
 	}
@@ -266,7 +269,7 @@ func TestOpenAsksForMore(t *testing.T) {
 		"tunnel and an mtu":  {bridge(9000, "vx0 vxlan 8950"), nic(mtu(8950)), false},
 		"not a bridged type": {bridge(9000), nic(on("direct", "eth0")), false},
 	} {
-		p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}}, Host: tt.host, Config: policy.Default(), Mode: Upward})
+		p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}}, Host: topology(tt.host), Config: policy.Default(), Mode: Upward})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,25 +5,10 @@ import (
 	"slices"
 
 	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/finding"
 	"virt-mtu/internal/host"
+	"virt-mtu/internal/nicmodel"
 )
-
-// Certainty is how far a number is known.
-type Certainty int
-
-const (
-	Unknown Certainty = iota
-	AtMost            // it is this or less
-	Known
-)
-
-// Uplink is a bridge port that leads off the host.
-type Uplink struct {
-	Name string
-	MTU  int
-	// Tunnel: what lies under it may carry less than its MTU says.
-	Tunnel bool
-}
 
 // Segment is the layer-2 segment that a NIC is on.
 type Segment struct {
@@ -31,8 +16,14 @@ type Segment struct {
 	// is 0 where it is not a Linux bridge of this host.
 	Bridge    string
 	BridgeMTU int
-	// Uplinks of the bridge; with none the segment ends at the bridge.
+	// OVS: it is a bridge of Open vSwitch.
+	OVS bool
+	// Missing: there is no such bridge here, or its network does not run.
+	Missing bool
+	// Uplinks of the bridge, and what they carry; with none the segment ends at the
+	// bridge.
 	Uplinks []Uplink
+	Wire    Carry
 	// Holder is the port whose own MTU may be what keeps an automatic bridge below
 	// its uplinks, or without any below its other ports; empty where no port does.
 	Holder string
@@ -46,62 +37,69 @@ type Segment struct {
 // drivers/net/tun.c). With a larger <mtu> the domain does not start.
 const maxTap = 65521
 
-// tunnels are the kinds of link whose MTU is somebody's setting, not what their
-// underlay leaves them. A link whose kind the kernel did not tell may be one: older
-// kernels name no driver for some.
-var tunnels = map[string]bool{
-	"":      true,
-	"vxlan": true, "geneve": true, "gretap": true, "ip6gretap": true,
-	"erspan": true, "ip6erspan": true, "l2tp_eth": true, "batadv": true, "bareudp": true,
-}
-
-// minUplink returns the smallest of the uplinks; false: there is none.
+// minUplink returns the uplink that carries the least, of those of which something
+// is known; false: there is none.
 func (s *Segment) minUplink() (Uplink, bool) {
-	if len(s.Uplinks) == 0 {
-		return Uplink{}, false
-	}
-	least := s.Uplinks[0]
-	for _, u := range s.Uplinks[1:] {
-		if u.MTU < least.MTU {
+	var least Uplink
+	for _, u := range s.Uplinks {
+		if u.Carry.MTU != 0 && (least.Carry.MTU == 0 || u.Carry.MTU < least.Carry.MTU) {
 			least = u
 		}
 	}
-	return least, true
+	return least, least.Carry.MTU != 0
+}
+
+// limit is what a guest on the segment cannot go above: what the uplinks carry, or
+// without any the bridge itself. The code is for a guest that does.
+func (s *Segment) limit() (c Carry, code finding.Code) {
+	if len(s.Uplinks) > 0 && s.Wire.MTU != 0 {
+		return s.Wire, finding.GuestAboveSegment
+	}
+	if s.BridgeMTU == 0 {
+		return Carry{Why: s.Why}, finding.GuestAboveBridge
+	}
+	c = Carry{MTU: s.BridgeMTU, Certainty: Known, Why: fmt.Sprintf("bridge %s has %d", s.Bridge, s.BridgeMTU)}
+	if len(s.Uplinks) > 0 {
+		c.Certainty, c.Why = AtMost, c.Why+", and "+s.Wire.Why
+	}
+	return c, finding.GuestAboveBridge
 }
 
 // belowUplinks reports whether the bridge stands below all its uplinks: pinned
 // there, or dragged there by a port. The two cannot be told apart.
 func (s *Segment) belowUplinks() bool {
 	least, ok := s.minUplink()
-	return ok && s.BridgeMTU < least.MTU
+	return ok && s.BridgeMTU < least.Carry.MTU
 }
 
 // Undragged returns the host as it would be if no bridge stood below its uplinks: at
 // any start the hook may bring that about.
 func Undragged(h host.Snapshot) host.Snapshot {
-	h.Links = slices.Clone(h.Links)
+	t := NewTopology(&h)
+	risen := h
+	risen.Links = slices.Clone(h.Links)
 	for i, l := range h.Links {
 		if l.Kind != "bridge" {
 			continue
 		}
-		s := bridgeSegment(l.Name, false, &h)
+		s := t.bridgeSegment(l.Name, false)
 		if least, _ := s.minUplink(); s.belowUplinks() {
-			h.Links[i].MTU = least.MTU
+			risen.Links[i].MTU = least.Carry.MTU
 		}
 	}
-	return h
+	return risen
 }
 
 // Held reports whether something may be keeping the bridge down: it stands below all
 // its uplinks, or where it has none a port is as low as the bridge and others are
 // above. It may have been dragged there, or pinned: the two cannot be told apart.
-func (s *Segment) Held() bool { return s.belowUplinks() || s.Holder != "" }
+func (s *Segment) Held() bool { return s.BridgeMTU != 0 && (s.belowUplinks() || s.Holder != "") }
 
 // held says how.
 func (s *Segment) held() string {
 	text := fmt.Sprintf("bridge %s stands at %d", s.Bridge, s.BridgeMTU)
 	if least, ok := s.minUplink(); ok {
-		text += fmt.Sprintf(", below its uplink %s at %d", least.Name, least.MTU)
+		text += fmt.Sprintf(", below its uplink %s at %d", least.Name, least.Carry.MTU)
 	}
 	if s.Holder == "" {
 		return text + " (it is pinned there)"
@@ -112,24 +110,25 @@ func (s *Segment) held() string {
 // unknown says why what the segment carries is not known.
 func (s *Segment) unknown() string {
 	if s.Certainty == AtMost {
-		return s.Why + ", and a tunnel may carry less: what the segment carries is not known"
+		return s.Why + ": what the segment carries is not known"
 	}
 	return s.Why
 }
 
-// SegmentOf finds a NIC's segment and computes what it carries: the bridge's MTU,
-// capped by the smallest uplink's; for a libvirt network its own <mtu> if it has one.
-func SegmentOf(n domxml.NIC, h *host.Snapshot) Segment {
+// Segment finds a NIC's segment and computes what it carries: the bridge's MTU,
+// capped by what the smallest of its uplinks carries; on Open vSwitch the uplinks
+// alone; for a libvirt network its own <mtu> if it has one.
+func (t *Topology) Segment(n domxml.NIC) Segment {
 	bridge, ovs := n.Bridge, n.VirtualPort == "openvswitch"
 	if n.Type == "network" {
-		network, ok := h.Network(n.Network)
+		network, ok := t.network(n.Network)
 		if bridge == "" {
 			bridge = network.Bridge
 		}
 		ovs = ovs || network.OVS
 		switch {
 		case network.MTU > 0:
-			s := bridgeSegment(bridge, ovs, h)
+			s := t.bridge(bridge, ovs)
 			s.MTU, s.Certainty = network.MTU, Known
 			s.Why = fmt.Sprintf("network %s has %d", network.Name, network.MTU)
 			return s
@@ -139,39 +138,85 @@ func SegmentOf(n domxml.NIC, h *host.Snapshot) Segment {
 			return Segment{Why: fmt.Sprintf("network %s has no bridge (forward mode %q)", n.Network, network.Forward)}
 		}
 	}
-	if n.Type == "ethernet" || bridge == "" {
+	if !nicmodel.LookupType(n.Type).Bridged || bridge == "" {
 		return Segment{Why: "the NIC names no bridge"}
 	}
-	return bridgeSegment(bridge, ovs, h)
+	return t.bridge(bridge, ovs)
 }
 
-func bridgeSegment(bridge string, ovs bool, h *host.Snapshot) Segment {
+// bridge returns the segment of a bridge.
+func (t *Topology) bridge(name string, ovs bool) Segment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := name
+	if ovs {
+		key = "ovs " + name
+	}
+	s, ok := t.segments[key]
+	if !ok {
+		s = t.bridgeSegment(name, ovs)
+		t.segments[key] = s
+	}
+	return s
+}
+
+func (t *Topology) bridgeSegment(bridge string, ovs bool) Segment {
 	s := Segment{Bridge: bridge}
-	link, ok := h.Link(bridge)
+	link, ok := t.link(bridge)
+	_, known := t.bridges[bridge]
 	switch {
+	case known && link.Kind != "bridge":
+		return t.ovsSegment(bridge)
+	case ovs && t.host.OVS != nil:
+		s.OVS, s.Missing = true, true
+		s.Why = fmt.Sprintf("Open vSwitch has no bridge %q here", bridge)
+		return s
 	case ovs || link.Kind == "openvswitch":
+		s.OVS = true
 		s.Why = fmt.Sprintf("%s is Open vSwitch's, and what its uplinks carry is not known", bridge)
 		return s
 	case !ok:
+		s.Missing = true
 		s.Why = fmt.Sprintf("there is no bridge %q here", bridge)
 		return s
 	case link.Kind != "bridge":
+		s.Missing = true
 		s.Why = fmt.Sprintf("%s is not a bridge", bridge)
+		return s
+	case link.MTU == 0:
+		s.Why = fmt.Sprintf("the MTU of bridge %s is not known", bridge)
 		return s
 	}
 	s.BridgeMTU, s.MTU, s.Certainty = link.MTU, min(link.MTU, maxTap), Known
 	s.Why = fmt.Sprintf("bridge %s has %d", bridge, link.MTU)
-	ports := h.Ports(bridge)
-	s.Uplinks = uplinks(ports)
-	for _, u := range s.Uplinks {
-		if u.MTU < s.MTU {
-			s.MTU, s.Why = u.MTU, fmt.Sprintf("uplink %s of bridge %s has %d", u.Name, bridge, u.MTU)
-		}
-		if u.Tunnel {
-			s.Certainty = AtMost
+	s.Uplinks = t.uplinks(bridge, "")
+	wire := wire(bridge, s.Uplinks)
+	if s.Wire = wire.Carry; !wire.none && wire.MTU != 0 && wire.MTU < s.MTU {
+		s.MTU, s.Why = wire.MTU, wire.Why
+	}
+	if !wire.none && wire.Certainty != Known {
+		if s.Certainty = AtMost; s.Why != wire.Why {
+			s.Why += ", but " + wire.Why
 		}
 	}
-	s.Holder = holder(&s, ports)
+	s.Holder = holder(&s, t.portsOf(bridge))
+	return s
+}
+
+// ovsSegment is that of an Open vSwitch bridge: what its uplinks carry. Its internal
+// port is the host's own and does not count.
+func (t *Topology) ovsSegment(bridge string) Segment {
+	s := Segment{Bridge: bridge, OVS: true}
+	up := t.ovsWires(bridge, "")
+	s.Uplinks = up.all()
+	b := up.carry()
+	s.Wire = b.Carry
+	if b.none {
+		s.Why = fmt.Sprintf("%s is Open vSwitch's and has no uplink to go by", bridge)
+		return s
+	}
+	s.MTU, s.Certainty = min(b.MTU, maxTap), b.Certainty
+	s.Why = fmt.Sprintf("%s is Open vSwitch's: %s", bridge, b.Why)
 	return s
 }
 
@@ -188,24 +233,4 @@ func holder(s *Segment, ports []host.Link) string {
 		return ""
 	}
 	return low
-}
-
-// uplinks picks the ports that are neither taps nor veths; veths count only where
-// there is no other, since they mostly lead to containers.
-func uplinks(ports []host.Link) []Uplink {
-	var up, veths []Uplink
-	for _, p := range ports {
-		u := Uplink{Name: p.Name, MTU: p.MTU, Tunnel: tunnels[p.Kind]}
-		switch {
-		case p.Tap:
-		case p.Kind == "veth":
-			veths = append(veths, u)
-		default:
-			up = append(up, u)
-		}
-	}
-	if len(up) == 0 {
-		return veths
-	}
-	return up
 }

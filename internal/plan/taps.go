@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"virt-mtu/internal/domxml"
-	"virt-mtu/internal/host"
+	"virt-mtu/internal/finding"
 	"virt-mtu/internal/nicmodel"
 )
 
@@ -28,25 +28,29 @@ type Tap struct {
 // uplink's. The bridge alone will not do: where the guest's MTU is small, libvirt
 // has set the tap to it, and a bridge that follows its ports down with it. A live
 // tap is never lowered.
-func (p *Plan) Taps(h *host.Snapshot) []Tap {
+func (p *Plan) Taps(t *Topology) []Tap {
 	var taps []Tap
 	for _, n := range p.NICs {
 		if n.XML.Target == "" || !nicmodel.LookupType(n.XML.Type).Bridged || n.Ignored {
 			continue
 		}
-		taps = append(taps, tap(n, h))
+		taps = append(taps, t.tap(n))
 	}
 	return taps
 }
 
-func tap(n NIC, h *host.Snapshot) Tap {
+func (topology *Topology) tap(n NIC) Tap {
 	seg := n.Segment
 	t := Tap{MAC: n.XML.MAC, Device: n.XML.Target, Bridge: seg.Bridge}
-	if seg.BridgeMTU == 0 {
+	switch {
+	case seg.OVS:
+		t.Reason = fmt.Sprintf("%s is Open vSwitch's: left alone", seg.Bridge)
+		return t
+	case seg.BridgeMTU == 0:
 		t.Reason = seg.Why
 		return t
 	}
-	link, ok := h.Link(t.Device)
+	link, ok := topology.link(t.Device)
 	switch {
 	case !ok:
 		t.Reason = fmt.Sprintf("there is no device %q", t.Device)
@@ -59,8 +63,8 @@ func tap(n NIC, h *host.Snapshot) Tap {
 		return t
 	}
 	t.MTU, t.Want, t.Reason = link.MTU, seg.BridgeMTU, fmt.Sprintf("bridge %s has %d", seg.Bridge, seg.BridgeMTU)
-	if least, ok := seg.minUplink(); ok && least.MTU > t.Want {
-		t.Want, t.Reason = least.MTU, fmt.Sprintf("uplink %s has %d", least.Name, least.MTU)
+	if least, ok := seg.minUplink(); ok && least.Carry.MTU > t.Want {
+		t.Want, t.Reason = least.Carry.MTU, fmt.Sprintf("uplink %s %s", least.Name, least.says())
 	}
 	if n.XML.MTU > t.Want {
 		t.Want, t.Reason = n.XML.MTU, fmt.Sprintf("the guest has %d", n.XML.MTU)
@@ -73,6 +77,7 @@ func tap(n NIC, h *host.Snapshot) Tap {
 // Arrival is what the destination of a migration says of one NIC.
 type Arrival struct {
 	NIC     domxml.NIC
+	Code    finding.Code
 	Blocked bool   // its large packets would vanish here
 	Reason  string // empty: nothing to say
 }
@@ -95,22 +100,24 @@ func (p *Plan) Arrivals() []Arrival {
 func arrival(n NIC) Arrival {
 	a := Arrival{NIC: n.XML}
 	seg := n.Segment
-	least, wired := seg.minUplink()
+	limit, above := seg.limit()
 	switch {
-	case seg.BridgeMTU == 0:
-		a.Reason = seg.Why + ": not known whether it carries " + fmt.Sprint(n.XML.MTU)
-	case wired && least.MTU < n.XML.MTU:
-		a.Blocked = true
-		a.Reason = fmt.Sprintf("the guest has %d, but uplink %s of bridge %s carries %d here: its larger packets would vanish",
-			n.XML.MTU, least.Name, seg.Bridge, least.MTU)
-	case !wired && seg.MTU < n.XML.MTU:
-		a.Blocked = true
-		a.Reason = fmt.Sprintf("the guest has %d, but %s here: its larger packets would vanish", n.XML.MTU, seg.Why)
-	case seg.BridgeMTU < n.XML.MTU:
+	case seg.Missing:
+		a.Code = finding.BridgeMissing
+		a.Reason = seg.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
+	case limit.MTU == 0:
+		a.Code = finding.NotKnown
+		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
+	case limit.MTU < n.XML.MTU:
+		a.Code, a.Blocked = above, true
+		a.Reason = fmt.Sprintf("the guest has %d, but %s here: its larger packets would vanish", n.XML.MTU, limit.Why)
+	case seg.BridgeMTU != 0 && seg.BridgeMTU < n.XML.MTU:
+		a.Code = finding.BridgeBelowUplink
 		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d here: the wire carries it, the host's own address and smaller taps do not",
 			n.XML.MTU, seg.Bridge, seg.BridgeMTU)
-	case seg.Certainty == AtMost:
-		a.Reason = seg.Why + ", and a tunnel may carry less than its MTU: not known whether it carries " + fmt.Sprint(n.XML.MTU)
+	case limit.Certainty != Known:
+		a.Code = finding.NotKnown
+		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	}
 	return a
 }

@@ -41,13 +41,13 @@ func TestTaps(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}, Metadata: tt.meta}, Host: tt.host})
+			p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}, Metadata: tt.meta}, Host: topology(tt.host)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []tap
 			var why string
-			for _, x := range p.Taps(&tt.host) {
+			for _, x := range p.Taps(topology(tt.host)) {
 				got = append(got, tap{x.MTU, x.Want, x.Raise})
 				why += x.Reason
 			}
@@ -80,7 +80,7 @@ func TestArrivals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}}, Host: tt.host, Mode: Upward})
+			p, err := Make(Input{Domain: domxml.Domain{NICs: []domxml.NIC{tt.nic}}, Host: topology(tt.host), Mode: Upward})
 			if err != nil {
 				t.Fatal(err)
 			}

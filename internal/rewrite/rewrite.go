@@ -36,7 +36,7 @@ func XML(src []byte, o Options) (out []byte, notes []Note, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: o.host(), Config: o.Config, Mode: plan.Filter, MTU: o.MTU})
+	p, err := plan.Make(plan.Input{Domain: doc.Domain, Host: o.topology(), Config: o.Config, Mode: plan.Filter, MTU: o.MTU})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,8 +64,8 @@ func XML(src []byte, o Options) (out []byte, notes []Note, err error) {
 	return doc.Splice(p.Edits()), notes, nil
 }
 
-// host is the Snapshot that the options come to: bridges without ports.
-func (o *Options) host() host.Snapshot {
+// topology is what the options come to: bridges without ports.
+func (o *Options) topology() *plan.Topology {
 	var s host.Snapshot
 	for name, mtu := range o.Bridges {
 		s.Links = append(s.Links, host.Link{Name: name, MTU: mtu, Kind: "bridge"})
@@ -73,7 +73,7 @@ func (o *Options) host() host.Snapshot {
 	for name, mtu := range o.Networks {
 		s.Networks = append(s.Networks, host.Network{Name: name, MTU: mtu})
 	}
-	return s
+	return plan.NewTopology(&s)
 }
 
 // hint says which option is missing.

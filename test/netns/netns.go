@@ -79,6 +79,16 @@ func IP(t *testing.T, commands string) {
 	}
 }
 
+// Need skips the test where a program is missing, or fails it where CI=true.
+func Need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			unable(t, "needs "+p)
+		}
+	}
+}
+
 func mount(t *testing.T, fstype, dir string) {
 	t.Helper()
 	if err := syscall.Mount(fstype, dir, fstype, 0, ""); err != nil {

@@ -52,16 +52,17 @@ func TestIntegrationReports(t *testing.T) {
 		{"fail", "--- FAIL: TestHelperReports"},
 		{"ip", "Unknown device type"},
 		{"skip", "--- SKIP: TestHelperReports"},
+		{"need", "needs nosuchprogram"},
 		{"exit", "--- FAIL: TestHelperReports"},
 	} {
 		t.Run(tt.mode, func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^TestHelperReports$")
-			cmd.Env = append(os.Environ(), "NETNS_HELPER="+tt.mode)
+			cmd.Env = append(os.Environ(), "NETNS_HELPER="+tt.mode, "CI=")
 			out, err := cmd.CombinedOutput()
 			if !strings.Contains(string(out), tt.want) {
 				t.Errorf("no %q in:\n%s", tt.want, out)
 			}
-			if failed := err != nil; failed != (tt.mode != "skip") {
+			if failed := err != nil; failed != (tt.mode != "skip" && tt.mode != "need") {
 				t.Errorf("exit: %v", err)
 			}
 		})
@@ -103,6 +104,8 @@ func TestHelperReports(t *testing.T) {
 			t.Error("as asked")
 		case "skip":
 			t.Skip("as asked")
+		case "need":
+			Need(t, "ip", "nosuchprogram")
 		case "ip":
 			IP(t, "link add x type nosuchkind")
 		case "exit":

@@ -1,0 +1,120 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"virt-mtu/internal/collect"
+	"virt-mtu/internal/finding"
+	"virt-mtu/internal/libvirt"
+)
+
+// Options say what to gather.
+type Options struct {
+	Pool *libvirt.Pool
+	// Names or UUIDs of the domains; none: all.
+	Names []string
+	// Hook, where set, says what is wrong with libvirt's hook; libvirt's version is 0
+	// where it does not answer.
+	Hook func(version uint64) ([]finding.Finding, error)
+	// Progress, where set, is called after each domain.
+	Progress func(done, total int)
+}
+
+// Gather gathers the Facts of this host. What cannot be read does not stop the rest:
+// it is in Unread, or in its domain's Error, and once more among the errors that are
+// joined in the error. There alone, as libvirt.ErrNotFound, is a name that no domain
+// has. Once ctx has ended there are no Facts.
+func Gather(ctx context.Context, o Options) (Facts, error) {
+	g := gatherer{Options: o, facts: Facts{Version: Version, Snapshot: collect.Read()}}
+	for _, u := range g.facts.Unread {
+		g.errs = append(g.errs, errors.New(u))
+	}
+	version, domains := g.ask()
+	g.domains(domains)
+	if o.Hook != nil {
+		var err error
+		g.facts.Hook, err = o.Hook(version)
+		g.unread(err)
+	}
+	if ctx.Err() != nil {
+		return Facts{}, fmt.Errorf("gather facts: %w", context.Cause(ctx))
+	}
+	return g.facts, errors.Join(g.errs...)
+}
+
+type gatherer struct {
+	Options
+	facts Facts
+	errs  []error
+}
+
+// unread notes what could not be read, if anything.
+func (g *gatherer) unread(err error) {
+	if err == nil {
+		return
+	}
+	g.errs = append(g.errs, err)
+	g.facts.Unread = append(g.facts.Unread, strings.Split(err.Error(), "\n")...)
+}
+
+// failed keeps a domain of which not all could be read.
+func (g *gatherer) failed(d Domain, err error) {
+	g.errs = append(g.errs, err)
+	d.Error = err.Error()
+	g.facts.Domains = append(g.facts.Domains, d)
+}
+
+// ask asks libvirt which domains there are, and all but them.
+func (g *gatherer) ask() (version uint64, domains []libvirt.Domain) {
+	conn, err := g.Pool.Get()
+	if err != nil {
+		g.unread(err)
+		return 0, nil
+	}
+	defer g.Pool.Put(conn)
+	g.facts.Networks, err = Networks(conn)
+	g.unread(err)
+	if len(g.Names) == 0 {
+		domains, err = conn.Domains()
+		g.unread(err)
+	}
+	for _, name := range g.Names {
+		d, err := conn.Lookup(name)
+		switch {
+		case errors.Is(err, libvirt.ErrNotFound):
+			g.errs = append(g.errs, err)
+		case err != nil:
+			g.failed(Domain{Name: name}, err)
+		case !slices.Contains(domains, d):
+			domains = append(domains, d)
+		}
+	}
+	return conn.Version(), domains
+}
+
+func (g *gatherer) domains(domains []libvirt.Domain) {
+	read := make([]Domain, len(domains))
+	errs := make([]error, len(domains))
+	g.Pool.Each(len(domains), func(i int, c *libvirt.Conn, err error) {
+		if err == nil {
+			read[i], err = readDomain(c, domains[i])
+		} else {
+			read[i] = Domain{Name: domains[i].Name, UUID: domains[i].UUID}
+		}
+		errs[i] = err
+	}, g.Progress)
+	for i, d := range read {
+		switch err := errs[i]; {
+		case err == nil:
+			g.facts.Domains = append(g.facts.Domains, d)
+		case !errors.Is(err, libvirt.ErrNotFound):
+			g.failed(d, err)
+		case len(g.Names) > 0:
+			g.errs = append(g.errs, err) // it was asked for, and went meanwhile
+		}
+	}
+}

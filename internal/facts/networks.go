@@ -1,0 +1,29 @@
+package facts
+
+import (
+	"errors"
+	"fmt"
+
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/libvirt"
+)
+
+// Networks reads libvirt's networks. What cannot be read is left out, and in the
+// error.
+func Networks(c *libvirt.Conn) ([]host.Network, error) {
+	all, err := c.Networks()
+	if err != nil {
+		return nil, err
+	}
+	var networks []host.Network
+	for _, n := range all {
+		parsed, perr := host.ParseNetwork([]byte(n.XML))
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("read network %q: %w", n.Name, perr))
+			continue
+		}
+		parsed.Inactive = !n.Active
+		networks = append(networks, parsed)
+	}
+	return networks, err
+}

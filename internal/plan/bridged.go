@@ -1,0 +1,269 @@
+package plan
+
+import (
+	"fmt"
+
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/finding"
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/nicmodel"
+)
+
+// bridged looks at a NIC that a tap connects to a bridge, or that a tap is made for
+// and somebody else connects.
+func (s *Subject) bridged(x domxml.NIC, planned *NIC) Inspection {
+	in := s.begin(x, planned)
+	seg := s.Host.Segment(x)
+	if x.Type == "ethernet" {
+		seg = s.Host.wherePlugged(x)
+	}
+	in.Bridge, in.Wired = seg.Bridge, seg.Bridge != ""
+	in.tap(&seg)
+	in.network(&seg)
+	net, known := s.Host.network(x.Network)
+	switch {
+	case x.Type == "network" && (seg.Bridge == "" || seg.Missing && net.Inactive):
+		in.unreachable(&seg, net, known)
+	case seg.Bridge != "":
+		in.follow(s.Host.bridgeTail(&seg))
+	}
+	in.model()
+	in.above(&seg)
+	in.notTold(&seg)
+	in.coldStart()
+	in.unmanaged(&seg)
+	return in.done()
+}
+
+// wherePlugged is the segment of a NIC that names none, by where its tap is.
+func (t *Topology) wherePlugged(x domxml.NIC) Segment {
+	if l, ok := t.link(x.Target); ok && l.Tap && x.Target != "" {
+		if p, ok := t.plugs[l.Name]; ok {
+			return t.bridge(p.bridge, true)
+		}
+		if m, ok := t.link(l.Master); ok && m.Kind == "bridge" {
+			return t.bridge(m.Name, false)
+		}
+	}
+	return Segment{Why: "the NIC names no bridge"}
+}
+
+// tap adds the host's end of a NIC that runs, and judges it against its bridge.
+func (in *inspector) tap(seg *Segment) {
+	if in.XML.Target == "" || !in.running {
+		return
+	}
+	l, ok := in.s.Host.link(in.XML.Target)
+	n := Node{Kind: NodeTap, Name: in.XML.Target, MTU: l.MTU}
+	on := l.Master
+	if p, plugged := in.s.Host.plugs[l.Name]; plugged {
+		on = p.bridge
+	}
+	switch {
+	case !ok:
+		n.Note = "there is no such device here"
+		in.find(finding.NotKnown, "", "tap %s is not there, so what it carries is not known", in.XML.Target)
+	case !l.Tap:
+		n.Note = "not a tap"
+	case seg.Bridge != "" && !seg.Missing && on != seg.Bridge && (!seg.OVS || in.s.Host.host.OVS != nil):
+		n.Note = fmt.Sprintf("not a port of %s", seg.Bridge)
+		if on == "" {
+			on = "none"
+		}
+		in.find(finding.BridgeMissing, "", "tap %s is not a port of %s, which the NIC names (its bridge: %s)", l.Name, seg.Bridge, on)
+	case seg.OVS:
+		e := entry{l.Name, seg.Bridge, seg.Wire}
+		in.Findings = append(in.Findings, e.limits(in.s.Host, in.Guest)...)
+		if p := in.s.Host.plugs[l.Name]; p.OVSInterface != nil {
+			n.Note = portNote(p.OVSInterface)
+		}
+	case l.MTU != 0 && l.MTU < seg.BridgeMTU:
+		remedy := fmt.Sprintf("virt-mtu fix %s\n# or only the tap: ip link set dev %s mtu %d", ShellWord(in.s.Name), ShellWord(l.Name), seg.BridgeMTU)
+		in.find(finding.TapBelowBridge, remedy, "tap %s has %d, its bridge %s %d: what is larger does not reach the guest", l.Name, l.MTU, seg.Bridge, seg.BridgeMTU)
+	}
+	n.Carries = l.MTU
+	in.step(n)
+}
+
+// network adds the libvirt network that a NIC names.
+func (in *inspector) network(seg *Segment) {
+	if in.XML.Network == "" {
+		return
+	}
+	n := Node{Kind: NodeNetwork, Name: in.XML.Network}
+	net, ok := in.s.Host.network(in.XML.Network)
+	switch {
+	case !ok:
+		n.Note = "not known here"
+	case net.Inactive:
+		n.MTU, n.Note = net.MTU, "not active"
+	default:
+		n.MTU = net.MTU
+	}
+	if ok && net.Forward != "" {
+		n.Note = join(n.Note, "forward mode "+net.Forward)
+	}
+	in.step(n)
+}
+
+// unreachable says why a NIC on a network comes down to no bridge.
+func (in *inspector) unreachable(seg *Segment, net host.Network, ok bool) {
+	switch {
+	case !ok && in.s.Host.host.Networks == nil:
+		in.find(finding.NotKnown, "", "%s", seg.Why)
+	case !ok:
+		in.find(finding.BridgeMissing, "", "there is no network %q here", in.XML.Network)
+	case net.Inactive:
+		in.find(finding.BridgeMissing, "virsh net-start "+ShellWord(net.Name), "network %q is not active", net.Name)
+	default: // macvtap and SR-IOV pools: which device it gets is seen when it runs
+		in.find(finding.NotKnown, "", "network %q gives its guests a device of their own when they start", net.Name)
+	}
+}
+
+// model: can the NIC carry what it has, or what the plan has for it?
+func (in *inspector) model() {
+	m, ok := nicmodel.Lookup(in.XML.Model)
+	switch {
+	case ok && in.Guest > m.Max:
+		in.find(finding.ModelCannotCarry, in.virtio(), "model %s carries at most %d, but its <mtu> is %d", m.Name, m.Max, in.Guest)
+	case in.planned != nil && in.planned.Action == Refuse:
+		in.find(finding.ModelCannotCarry, in.planned.Hint, "%s", in.planned.Reason)
+	}
+}
+
+// virtio is the remedy for a model that cannot.
+func (in *inspector) virtio() string {
+	return fmt.Sprintf("# give the NIC <model type='virtio'/>:\nvirsh edit %s", ShellWord(in.s.Name))
+}
+
+// above: does the guest work with more than gets through?
+func (in *inspector) above(seg *Segment) {
+	if in.Guest == 0 || seg.Bridge == "" || seg.Missing {
+		return
+	}
+	limit, code := seg.limit()
+	sure := in.Told // 1500 of a guest that was told nothing may be another by now
+	switch {
+	case limit.MTU == 0:
+	case in.Guest > limit.MTU && sure:
+		in.find(code, in.lowerRemedy(limit.MTU), "the guest has %d, but %s: its larger packets vanish", in.Guest, limit.Why)
+	}
+	if tap, ok := in.s.Host.link(in.XML.Target); ok && in.running && tap.Tap && !seg.OVS && sure && tap.MTU != 0 && tap.MTU < in.Guest && (limit.MTU == 0 || tap.MTU < limit.MTU) {
+		in.find(finding.GuestAboveSegment, "virt-mtu fix "+ShellWord(in.s.Name), "the guest has %d, but its own tap %s %d: larger packets to the guest vanish there", in.Guest, tap.Name, tap.MTU)
+	}
+	for _, e := range in.s.Host.bridgeTail(seg).entries {
+		in.Findings = append(in.Findings, e.limits(in.s.Host, in.Guest)...)
+	}
+}
+
+// lowerRemedy is for a guest above its segment.
+func (in *inspector) lowerRemedy(to int) string {
+	name := ShellWord(in.s.Name)
+	up := "# either raise what is marked on its path, from the wire in; or lower the guest:\n"
+	switch {
+	case in.reading && in.XML.MTU != in.Guest:
+		return fmt.Sprintf("%s# inside the guest: ip link set dev DEVICE mtu %d", up, to)
+	case in.planned == nil:
+		return fmt.Sprintf("%s# its definition has no such NIC: inside the guest, ip link set dev DEVICE mtu %d", up, to)
+	case in.planned.Ours:
+		return fmt.Sprintf("%svirt-mtu fix %s # add --lower where it asks for that; then a cold start", up, name)
+	}
+	return fmt.Sprintf("%svirt-mtu fix --force --mtu %d %s # somebody wrote its <mtu>; then a cold start", up, to, name)
+}
+
+// notTold: the guest should have another number than 1500, and nobody tells it.
+func (in *inspector) notTold(seg *Segment) {
+	want, why := seg.MTU, seg.Why
+	if seg.Certainty != Known {
+		want = 0
+	}
+	if in.planned != nil && in.planned.Target != 0 {
+		want, why = in.planned.Target, in.planned.Reason
+	}
+	tells := told(in.XML) == nicmodel.ToldVirtio
+	switch {
+	case want == 0 || in.Ignored || seg.Missing:
+	case in.reading && in.Guest >= want: // it knows, or above has said so
+	case in.reading && in.XML.MTU >= want && tells:
+		in.find(finding.WaitsForGuest, fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)
+	case want == nicmodel.Standard && in.XML.MTU == 0:
+	case in.XML.MTU != 0 && tells:
+	case in.XML.MTU == 0 && in.planned != nil && in.planned.XML.MTU != 0 && told(in.planned.XML) == nicmodel.ToldVirtio: // needs-cold-start says so
+	case in.XML.MTU == 0:
+		in.find(finding.GuestNotTold, in.tellRemedy(want, tells), "nobody tells the guest that its segment carries %d: the NIC has no <mtu>; %s", want, why)
+	default:
+		in.find(finding.GuestNotTold, in.tellRemedy(in.XML.MTU, false), "a %s tells its guest nothing: its <mtu> of %d is for the tap alone", orUnknown(in.XML.Model), in.XML.MTU)
+	}
+}
+
+func orUnknown(model string) string {
+	if model == "" {
+		return "NIC without a <model>"
+	}
+	return model
+}
+
+// tellRemedy is how a guest comes to know its MTU.
+func (in *inspector) tellRemedy(mtu int, byXML bool) string {
+	inside := fmt.Sprintf("inside the guest: ip link set dev DEVICE mtu %d", mtu)
+	if !nicmodel.LookupType(in.XML.Type).Inject {
+		return "# libvirt takes no <mtu> there; " + inside
+	}
+	fix := fmt.Sprintf("virt-mtu fix %s", ShellWord(in.s.Name))
+	switch {
+	case byXML:
+		return fix + " # then a cold start"
+	case in.XML.MTU == 0:
+		return fix + "\n# then " + inside
+	}
+	return "# " + inside
+}
+
+// coldStart: does the guest run with another <mtu> than its definition has?
+func (in *inspector) coldStart() {
+	if in.planned == nil || in.s.Definition == nil {
+		return
+	}
+	name := ShellWord(in.s.Name)
+	has, now := mtuText(in.planned.XML.MTU), ""
+	remedy := ""
+	switch {
+	case in.running && in.XML.MTU != in.planned.XML.MTU:
+		now = "it runs with " + mtuText(in.XML.MTU)
+		remedy = fmt.Sprintf("virsh shutdown %s # and when it is off: virsh start %s", name, name)
+	case in.s.Saved != nil && in.s.Live == nil:
+		saved, ok := SameNIC(in.s.Saved.NICs, in.XML.MAC, -1)
+		if !ok || saved.MTU == in.planned.XML.MTU {
+			return
+		}
+		now = "its managed save image, which the next start takes, has " + mtuText(saved.MTU)
+		remedy = fmt.Sprintf("# start it, shut it down and start it again; or drop the image, and what runs in it:\nvirsh managedsave-remove %s", name)
+	default:
+		return
+	}
+	in.find(finding.NeedsColdStart, remedy, "its definition has %s, but %s", has, now)
+}
+
+func mtuText(mtu int) string {
+	if mtu == 0 {
+		return "no <mtu>"
+	}
+	return fmt.Sprintf("<mtu size='%d'/>", mtu)
+}
+
+// unmanaged: libvirt takes an <mtu> for a tap that it does not set, and tells the
+// guest.
+func (in *inspector) unmanaged(seg *Segment) {
+	if !in.XML.Unmanaged || in.XML.MTU == 0 || in.Ignored {
+		return
+	}
+	l, ok := in.s.Host.link(in.XML.Target)
+	if ok && l.MTU >= in.XML.MTU {
+		return
+	}
+	has := "is not there"
+	if ok {
+		has = fmt.Sprintf("has %d", l.MTU)
+	}
+	in.find(finding.UnmanagedTap, fmt.Sprintf("ip link set dev %s mtu %d", ShellWord(in.XML.Target), in.XML.MTU), "managed='no': the guest is told %d, but libvirt does not set tap %s, which %s", in.XML.MTU, ShellWord(in.XML.Target), has)
+}

@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"sync"
+
+	"virt-mtu/internal/host"
+)
+
+// Topology is a host's Snapshot, indexed, with what follows from it computed once:
+// a host may have thousands of NICs on one bridge. The Snapshot must not change
+// after. Several goroutines may use one Topology.
+type Topology struct {
+	host *host.Snapshot
+
+	links    map[string]int   // index into host.Links
+	ports    map[string][]int // by master
+	networks map[string]int
+	pci      map[string]int
+	bridges  map[string]*host.OVSBridge
+	plugs    map[string]plug // Open vSwitch's interfaces
+
+	mu       sync.Mutex
+	carries  map[string]Carry // by link; in the making: zero
+	segments map[string]Segment
+	tails    map[string]*tail
+}
+
+// plug is an interface and the bridge of Open vSwitch that it is on.
+type plug struct {
+	*host.OVSInterface
+	bridge string
+}
+
+// NewTopology indexes a Snapshot.
+func NewTopology(s *host.Snapshot) *Topology {
+	t := &Topology{
+		host:     s,
+		links:    make(map[string]int, len(s.Links)),
+		ports:    map[string][]int{},
+		networks: map[string]int{},
+		pci:      map[string]int{},
+		bridges:  map[string]*host.OVSBridge{},
+		plugs:    map[string]plug{},
+		carries:  map[string]Carry{},
+		segments: map[string]Segment{},
+		tails:    map[string]*tail{},
+	}
+	for i, l := range s.Links {
+		if _, twice := t.links[l.Name]; twice {
+			continue
+		}
+		t.links[l.Name] = i
+		if l.Master != "" {
+			t.ports[l.Master] = append(t.ports[l.Master], i)
+		}
+	}
+	for i, n := range s.Networks {
+		t.networks[n.Name] = i
+	}
+	for i, p := range s.PCI {
+		t.pci[p.Address] = i
+	}
+	if s.OVS == nil {
+		return t
+	}
+	for i := range s.OVS.Bridges {
+		b := &s.OVS.Bridges[i]
+		t.bridges[b.Name] = b
+		for j := range b.Ports {
+			for k := range b.Ports[j].Interfaces {
+				x := &b.Ports[j].Interfaces[k]
+				t.plugs[x.Name] = plug{x, b.Name}
+			}
+		}
+	}
+	return t
+}
+
+// link returns the link called name.
+func (t *Topology) link(name string) (host.Link, bool) {
+	i, ok := t.links[name]
+	if !ok {
+		return host.Link{}, false
+	}
+	return t.host.Links[i], true
+}
+
+// portsOf returns the ports of a bridge, or the members of a bond.
+func (t *Topology) portsOf(master string) []host.Link {
+	ports := make([]host.Link, len(t.ports[master]))
+	for i, at := range t.ports[master] {
+		ports[i] = t.host.Links[at]
+	}
+	return ports
+}
+
+// network returns the libvirt network called name.
+func (t *Topology) network(name string) (host.Network, bool) {
+	i, ok := t.networks[name]
+	if !ok {
+		return host.Network{}, false
+	}
+	return t.host.Networks[i], true
+}
+
+// function returns the PCI function at an address.
+func (t *Topology) function(address string) (host.PCI, bool) {
+	i, ok := t.pci[address]
+	if !ok {
+		return host.PCI{}, false
+	}
+	return t.host.PCI[i], true
+}
