@@ -1,0 +1,63 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"virt-mtu/internal/check"
+)
+
+var update = flag.Bool("update", false, "write testdata/report.* anew")
+
+// golden are the outputs of testdata/report.json: two hosts, a VXLAN tunnel above its
+// underlay, Open vSwitch with patch ports, macvtap, a passed-through function.
+var golden = map[string]func(io.Writer, *check.Report) error{
+	"txt":       func(w io.Writer, r *check.Report) error { return Text(w, r, Options{}) },
+	"color.txt": func(w io.Writer, r *check.Report) error { return Text(w, r, Options{Color: true}) },
+	"dot":       DOT,
+	"prom":      Prometheus,
+}
+
+func example(t *testing.T) *check.Report {
+	t.Helper()
+	text, err := os.ReadFile("testdata/report.json")
+	must(t, err)
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	r := &check.Report{}
+	must(t, d.Decode(r))
+	return r
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGolden(t *testing.T) {
+	r := example(t)
+	for suffix, render := range golden {
+		t.Run(suffix, func(t *testing.T) {
+			var got bytes.Buffer
+			must(t, render(&got, r))
+			file := filepath.Join("testdata", "report."+suffix)
+			if *update {
+				must(t, os.WriteFile(file, got.Bytes(), 0o644))
+			}
+			want, err := os.ReadFile(file)
+			must(t, err)
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}
