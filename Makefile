@@ -4,8 +4,9 @@
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-# Where Go's own installer puts it; sudo leaves it out of PATH.
-export PATH := $(PATH):/usr/local/go/bin
+# Where Go's own installer puts it; sudo leaves it out of PATH. And what deps.sh has
+# taken out of packages that would run daemons.
+export PATH := $(PATH):/usr/local/go/bin:$(CURDIR)/build/tools
 
 # A clone that belongs to somebody else tells root nothing of its history.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -44,6 +45,7 @@ bench: build image ## the hook and fix against other ways to do the same, as rat
 	@hack/deps.sh bench
 	test/bench/hook.sh
 	test/bench/fix.sh
+	test/bench/check.sh
 
 vet:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }

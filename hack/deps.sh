@@ -2,7 +2,8 @@
 # Installs what a step needs and this machine lacks; quick and silent when all is there.
 #
 #   hack/deps.sh go     check the Go toolchain, make go-libvirt available
-#   hack/deps.sh test   the packages of hack/packages.txt: libvirt, QEMU, ...
+#   hack/deps.sh test   the packages of hack/packages.txt: libvirt, QEMU, ...; and into
+#                       build/tools what of Open vSwitch and Prometheus tests need
 #   hack/deps.sh bench  what the rivals in test/bench are written in
 #   hack/deps.sh lint   shellcheck
 set -euo pipefail
@@ -40,6 +41,27 @@ packages() {
 	fi
 	"${apt[@]}" update || say "apt-get update failed, trying with the lists that are here"
 	"${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+# files PACKAGE FILE...: single files of a package into build/tools, where this machine
+# does not have them. Installed, the package would run a daemon here.
+files() {
+	local of=$1 file work missing=()
+	shift
+	for file; do
+		[ -e "$file" ] || [ -e "build/tools/${file##*/}" ] || missing+=("$file")
+	done
+	[ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null || return 0
+	say "unpacking ${missing[*]##*/} of $of, which is not installed"
+	mkdir -p build/tools
+	work=$(mktemp -d build/tools.XXXXXX)
+	if (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$of" && dpkg-deb -x ./*.deb .); then
+		for file in "${missing[@]}"; do mv "$work$file" build/tools/; done
+		rm -r "$work"
+	else
+		rm -r "$work"
+		die "cannot fetch $of" "apt-get update, and run this again"
+	fi
 }
 
 toolchain() {
@@ -88,6 +110,9 @@ for step; do
 	test)
 		mapfile -t names < <(sed 's/#.*//' hack/packages.txt | grep -oE '[^[:space:]]+')
 		packages "${names[@]}"
+		# openvswitch-common, which starts nothing, has the rest of it.
+		files openvswitch-switch /usr/bin/ovs-vsctl /usr/lib/openvswitch-switch/ovs-vswitchd /usr/share/openvswitch/vswitch.ovsschema
+		files prometheus /usr/bin/promtool
 		;;
 	bench) packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients ;;
 	lint) packages shellcheck ;;

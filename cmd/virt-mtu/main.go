@@ -2,10 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +31,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
+	c, err := root.ExecuteC()
 	if err == nil {
 		return exitOK
 	}
@@ -39,8 +43,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if status.err != nil {
 		complain(stderr, status.err, status.hint)
 	}
+	if code, err := strconv.Atoi(c.Annotations[usageStatus]); err == nil && status.code == exitUsage && status.err != nil {
+		return code
+	}
 	return status.code
 }
+
+// Annotations of commands that differ from the others.
+const (
+	// formats are the words that -o takes.
+	formats = "formats"
+	// usageStatus is the exit status for wrong usage, where it is not exitUsage.
+	usageStatus = "usage-status"
+)
 
 // Exit statuses that all commands share.
 const (
@@ -93,9 +108,11 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if g.output != "text" && g.output != "json" {
-			return usage("-o %q: it takes text or json", g.output)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		words := strings.Fields(cmp.Or(c.Annotations[formats], "text json"))
+		if !slices.Contains(words, g.output) {
+			last := len(words) - 1
+			return usage("-o %q: it takes %s or %s", g.output, strings.Join(words[:last], ", "), words[last])
 		}
 		return nil
 	}
@@ -105,7 +122,7 @@ func newRoot() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system)")
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
-	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json")
-	root.AddCommand(newFix(g), newRewrite(g), newHook(g))
+	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json; for check also prometheus, dot or svg")
+	root.AddCommand(newFix(g), newCheck(g), newFacts(g), newRewrite(g), newHook(g), newCalc(g))
 	return root
 }

@@ -23,6 +23,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			wd, err := os.Getwd()
 			e.Setenv("EXAMPLES", wd+"/../../examples")
+			e.Setenv("CASES", wd+"/../../internal/check/testdata")
+			// Where testscript puts the command, for a PATH without anything else.
+			e.Setenv("BIN", strings.Split(e.Getenv("PATH"), ":")[0])
 			return err
 		},
 	})

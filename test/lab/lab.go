@@ -68,7 +68,7 @@ func Missing() string {
 	if os.Geteuid() != 0 {
 		return "a lab must be run by root"
 	}
-	for _, tool := range []string{"libvirtd", "virsh", "qemu-system-x86_64", "busybox", "cpio", "xz", "ip", "ping", "unshare", "nsenter"} {
+	for _, tool := range []string{"libvirtd", "virsh", "qemu-system-x86_64", "busybox", "cpio", "xz", "modprobe", "ip", "ping", "wg", "unshare", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return "a lab needs " + tool + ": see hack/packages.txt"
 		}
@@ -192,7 +192,8 @@ func (h *Host) MTU(t testing.TB, dev string) int {
 }
 
 // Domain is the XML of a guest with these interfaces that boots the lab's kernel. Words
-// are added to its command line: gip=ADDR, setmtu=N.
+// are added to its command line: gip=ADDR, setmtu=N. The word "links" gives it the
+// kernel's kinds of link and /bin/ip, /bin/bridge and /bin/wg for them.
 func (h *Host) Domain(t testing.TB, name, interfaces string, words ...string) string {
 	t.Helper()
 	return h.lab(t, slices.Concat([]string{"domain", name, interfaces}, words)...)
@@ -269,6 +270,19 @@ func (h *Host) reassembled(t testing.TB) string {
 func (h *Host) Guest(t testing.TB, addr string, args ...string) Result {
 	t.Helper()
 	return h.exec(t, slices.Concat([]string{"guest", h.name, addr}, args)...)
+}
+
+// PutGuest makes file an executable of the guest at addr.
+func (h *Host) PutGuest(t testing.TB, addr, file, path string) {
+	t.Helper()
+	h.lab(t, "put", h.name, addr, file, path)
+}
+
+// OVS starts Open vSwitch with an empty database. Its bridges have to be
+// datapath_type=netdev.
+func (h *Host) OVS(t testing.TB) {
+	t.Helper()
+	h.lab(t, "ovs", h.name)
 }
 
 // Syslog is what has come in at /dev/log so far, a line a message.

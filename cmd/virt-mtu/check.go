@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"virt-mtu/internal/check"
+	"virt-mtu/internal/collect"
+	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/facts"
+	"virt-mtu/internal/finding"
+	"virt-mtu/internal/host"
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
+	"virt-mtu/internal/policy"
+	"virt-mtu/internal/render"
+)
+
+// statuses are check's exit statuses, as monitoring plugins have them.
+var statuses = map[finding.Severity]int{
+	finding.OK: 0, finding.Warning: 1, finding.Critical: 2, finding.Unknown: exitUnknown,
+}
+
+// exitUnknown is check's status where nothing can be said, wrong usage too.
+const exitUnknown = 3
+
+// checkFlags are check's own.
+type checkFlags struct {
+	all     bool
+	facts   []string
+	xml     []string
+	out     string
+	full    bool
+	timeout time.Duration
+}
+
+func newCheck(g *globals) *cobra.Command {
+	var fl checkFlags
+	c := &cobra.Command{
+		Use:   "check [DOMAIN...]",
+		Short: "show the path of each NIC from the guest to the wire, and what is wrong on it",
+		Long: `check shows for each NIC of the domains, or of all where none is named, every step
+from the guest to the wire with its MTU, marks the narrowest, and says what is wrong,
+why, and what to do. Where no domain is named it also looks at the bridges and links
+of the host that no domain uses.
+
+With --facts it judges what virt-mtu facts wrote, on this host or elsewhere, needs
+neither root nor libvirt, and of several hosts also says what they disagree on and
+which domain could not migrate where. With --xml it judges domain XML from files
+against this host's links, taking <target dev> as the live tap.
+
+Exit status, as monitoring plugins have it: 0 ok; 1 warning; 2 critical; 3 unknown, or
+wrong usage.`,
+		Example: `  virt-mtu check web1
+  virt-mtu check -o svg > path.svg
+  virt-mtu check --facts kvm1.json --facts kvm2.json
+  virt-mtu check -o prometheus --output-file /var/lib/node_exporter/virt_mtu.prom`,
+		Annotations: map[string]string{formats: "text json prometheus dot svg", usageStatus: fmt.Sprint(exitUnknown)},
+		RunE:        func(c *cobra.Command, args []string) error { return runCheck(c, g, &fl, args) },
+	}
+	f := c.Flags()
+	f.BoolVar(&fl.all, "all", false, "every domain, and the links that none uses; so it is where no DOMAIN is named")
+	f.StringArrayVar(&fl.facts, "facts", nil, "judge the facts in `FILE` instead of this host; repeatable, - is stdin")
+	f.StringArrayVar(&fl.xml, "xml", nil, "judge the domain XML in `FILE` against this host's links; repeatable, - is stdin")
+	f.StringVar(&fl.out, "output-file", "", "write to `FILE`, by a temporary file and rename, instead of stdout")
+	f.BoolVar(&fl.full, "full", false, "text: the whole path also of NICs with which nothing is wrong, however many")
+	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	return c
+}
+
+func (fl *checkFlags) validate(args []string) error {
+	ways := 0
+	for _, w := range [...]bool{len(args) > 0, fl.all, len(fl.xml) > 0} {
+		if w {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return usage("check: DOMAIN, --all and --xml exclude each other")
+	case len(fl.xml) > 0 && len(fl.facts) > 0:
+		return usage("check: --xml is judged against this host's links: it goes not with --facts")
+	case fl.timeout <= 0:
+		return usage("check: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
+	}
+	return nil
+}
+
+func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error {
+	if err := fl.validate(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	config, invalid := fl.config(c, g)
+	all, missing, err := fl.gather(ctx, c, g, args)
+	if err != nil {
+		return &statusError{exitUnknown, err, libvirt.Hint(err)}
+	}
+	if invalid != nil {
+		all[0].Hook = append(all[0].Hook, finding.New(finding.ConfigInvalid, invalid.Error()+": judged as if there were no config", ""))
+	}
+	report := check.Run(all, check.Options{Config: config, Names: args})
+	if missing {
+		report.Status = finding.Worse(report.Status, finding.Unknown)
+	}
+	if err := fl.write(ctx, c, g.output, &report); err != nil {
+		return &statusError{exitUnknown, fmt.Errorf("check: %w", err), render.Hint(err)}
+	}
+	if status := statuses[report.Status]; status != 0 {
+		return &statusError{code: status}
+	}
+	return nil
+}
+
+// config is this host's; for the facts of others it takes only one that was named. One
+// that is broken counts as none, and is a finding.
+func (fl *checkFlags) config(c *cobra.Command, g *globals) (policy.Config, error) {
+	if len(fl.facts) > 0 && !c.Flags().Changed("config") {
+		return policy.Default(), nil
+	}
+	config, err := policy.Load(g.config)
+	if err != nil {
+		return policy.Default(), err
+	}
+	return config, nil
+}
+
+// gather finds the facts to judge, at least those of one host. missing: a domain that
+// was named is not there, which has been said.
+func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, args []string) (all []facts.Facts, missing bool, err error) {
+	if len(fl.facts) > 0 {
+		for _, path := range fl.facts {
+			f, err := readFacts(c, path)
+			if err != nil {
+				return nil, false, fmt.Errorf("check: %w", err)
+			}
+			all = append(all, f)
+		}
+		for _, name := range check.Missing(all, args) {
+			missing = true
+			complain(c.ErrOrStderr(), fmt.Errorf("check: no domain %s in these facts", plan.ShellWord(name)), "")
+		}
+		return all, missing, nil
+	}
+	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
+	defer pool.Close()
+	if len(fl.xml) > 0 {
+		f, err := fl.fromXML(c, pool)
+		return []facts.Facts{f}, false, err
+	}
+	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hookFindings, Progress: progress(c)})
+	if ctx.Err() != nil {
+		return nil, false, err
+	}
+	for _, e := range unjoin(err) {
+		hint := libvirt.Hint(e)
+		gone := errors.Is(e, libvirt.ErrNotFound)
+		missing = missing || gone
+		if gone || hint != "" { // the rest are findings
+			complain(c.ErrOrStderr(), fmt.Errorf("check: %w", e), hint)
+		}
+	}
+	return []facts.Facts{f}, missing, nil
+}
+
+// fromXML makes facts of this host's links and of domains from files, taken as
+// running.
+func (fl *checkFlags) fromXML(c *cobra.Command, pool *libvirt.Pool) (facts.Facts, error) {
+	f := facts.Facts{Version: facts.Version, Snapshot: collect.Read()}
+	var names []string
+	for _, path := range fl.xml {
+		src, what, err := input(c, []string{path})
+		if err != nil {
+			return f, fmt.Errorf("check: %w", err)
+		}
+		doc, err := domxml.Parse(src)
+		if err != nil {
+			return f, fmt.Errorf("check: read %s: %w", what, err)
+		}
+		f.Domains = append(f.Domains, facts.Domain{Name: doc.Name, UUID: doc.UUID, LiveXML: string(src)})
+		for _, n := range doc.NICs {
+			if n.Network != "" {
+				names = append(names, n.Network)
+			}
+		}
+	}
+	var err error
+	if f.Networks, err = networks(pool, names); err != nil {
+		f.Unread = append(f.Unread, err.Error())
+	}
+	return f, nil
+}
+
+// networks are this host's libvirt networks: from libvirt, or where it does not answer
+// from its files.
+func networks(pool *libvirt.Pool, names []string) ([]host.Network, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	conn, err := pool.Get()
+	if err != nil {
+		return host.ReadNetworks(names)
+	}
+	defer pool.Put(conn)
+	return facts.Networks(conn)
+}
+
+func readFacts(c *cobra.Command, path string) (facts.Facts, error) {
+	in := c.InOrStdin()
+	what := "facts from stdin"
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return facts.Facts{}, err
+		}
+		defer f.Close()
+		in, what = f, fmt.Sprintf("facts in %q", path)
+	}
+	f, err := facts.Decode(in)
+	if err != nil {
+		return f, fmt.Errorf("read %s: %w", what, err)
+	}
+	return f, nil
+}
+
+// write shows the report in the format that was asked for.
+func (fl *checkFlags) write(ctx context.Context, c *cobra.Command, format string, r *check.Report) error {
+	show := func(w io.Writer) error {
+		switch format {
+		case "json":
+			return writeJSON(w, r)
+		case "prometheus":
+			return render.Prometheus(w, r)
+		case "dot":
+			return render.DOT(w, r)
+		case "svg":
+			return render.SVG(ctx, w, r)
+		}
+		return render.Text(w, r, render.Options{Color: colour(w), Full: fl.full})
+	}
+	if fl.out != "" {
+		return render.WriteFile(fl.out, show)
+	}
+	return show(c.OutOrStdout())
+}
+
+// colour reports whether to write in colour: to a terminal whose user has not said no
+// (no-color.org).
+func colour(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"virt-mtu/internal/facts"
+	"virt-mtu/internal/finding"
+	"virt-mtu/internal/hookdir"
+	"virt-mtu/internal/libvirt"
+)
+
+func newFacts(g *globals) *cobra.Command {
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "facts",
+		Short: "write this host's network and domains as JSON, for virt-mtu check elsewhere",
+		Long: `facts writes what virt-mtu check goes by to stdout, as JSON: the links of this
+host, Open vSwitch's bridges, libvirt's networks, and of each domain what concerns
+its NICs. No secrets are in it: of a domain's XML only what virt-mtu reads, no
+passwords, no disks, no command lines, nobody else's metadata. Names, MAC addresses,
+tunnels' addresses and PCI addresses are.
+
+What cannot be read, as one who is not root or because libvirt does not answer, is a
+message and a line in the JSON; the rest is written all the same.
+
+Exit status: 0; 1 something could not be read; 2 wrong usage.`,
+		Example: `  virt-mtu facts > kvm1.json
+  ssh kvm2 sudo virt-mtu facts > kvm2.json
+  virt-mtu check --facts kvm1.json --facts kvm2.json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("facts: it takes no arguments, and writes of all domains")
+			}
+			return nil
+		},
+	}
+	c.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	c.RunE = func(c *cobra.Command, _ []string) error { return runFacts(c, g, timeout) }
+	return c
+}
+
+func runFacts(c *cobra.Command, g *globals, timeout time.Duration) error {
+	if timeout <= 0 {
+		return usage("facts: --timeout %v: it takes a time above 0, such as 10s", timeout)
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	pool := libvirt.NewPool(ctx, g.connect, timeout)
+	defer pool.Close()
+	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings, Progress: progress(c)})
+	for _, p := range unjoin(err) {
+		complain(c.ErrOrStderr(), fmt.Errorf("facts: %w", p), libvirt.Hint(p))
+	}
+	if f.Version == 0 { // interrupted
+		return failed(nil, "")
+	}
+	if err := f.Encode(c.OutOrStdout()); err != nil {
+		return failed(err, "")
+	}
+	if err != nil {
+		return failed(nil, "")
+	}
+	return nil
+}
+
+// hookFindings is what is wrong with libvirt's hook on this host; version is the running
+// libvirt's, 0 where it does not answer.
+func hookFindings(version uint64) ([]finding.Finding, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("hook status needs root: what libvirt has loaded only root can see")
+	}
+	status, err := hookdir.Default.Status(version, "")
+	return status.Problems, err
+}
