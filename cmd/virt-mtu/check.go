@@ -170,6 +170,7 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 			complain(c.ErrOrStderr(), fmt.Errorf("check: %w", e), hint)
 		}
 	}
+	sawHook(c)
 	return []facts.Facts{f}, missing, nil
 }
 

@@ -42,8 +42,8 @@ type parser struct {
 	base int // offset in src of the first byte that dec sees
 	doc  Document
 
-	token span // the one at hand
-	depth int  // open elements, the one at hand included
+	token span       // the one at hand
+	depth int        // open elements, the one at hand included
 	open  []xml.Name // their names
 	// scopes are the namespaces declared by what is open, innermost last.
 	scopes []scope

@@ -109,13 +109,15 @@ func TestIntegrationFactsFile(t *testing.T) {
 			r := h.Try(t, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", bin(t, "virt-mtu"), "facts")
 			return factsOf(t, r), r
 		}
-		const hook = "hook status needs root"
+		const hook = "the hook was not looked at"
 		f, r := asNobody()
 		if r.Exit != 1 || len(f.Domains) != 3 {
 			t.Errorf("libvirt lets everybody in: exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
 		}
 		wantSays(t, "stderr", r.Stderr, hook)
-		wantSays(t, "unread", strings.Join(f.Unread, "\n"), hook)
+		if len(f.Unread) > 0 {
+			t.Errorf("unread %q", f.Unread)
+		}
 
 		h.Run(t, "chmod", "600", "/run/libvirt/libvirt-sock")
 		f, r = asNobody()
@@ -123,7 +125,7 @@ func TestIntegrationFactsFile(t *testing.T) {
 			t.Errorf("libvirt lets root in: exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
 		}
 		wantSays(t, "stderr", r.Stderr, hook, "permission denied", "hint: run this as root")
-		wantSays(t, "unread", strings.Join(f.Unread, "\n"), hook, "permission denied")
+		wantSays(t, "unread", strings.Join(f.Unread, "\n"), "permission denied")
 	})
 
 	t.Run("a daemon that hangs", func(t *testing.T) {
