@@ -43,10 +43,14 @@ packages() {
 	"${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 }
 
+# work is where a package is unpacked; it goes with the script, however that ends.
+work=
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+
 # files PACKAGE FILE...: single files of a package into build/tools, where this machine
 # does not have them. Installed, the package would run a daemon here.
 files() {
-	local of=$1 file work missing=()
+	local of=$1 file missing=()
 	shift
 	for file; do
 		[ -e "$file" ] || [ -e "build/tools/${file##*/}" ] || missing+=("$file")
@@ -55,13 +59,15 @@ files() {
 	say "unpacking ${missing[*]##*/} of $of, which is not installed"
 	mkdir -p build/tools
 	work=$(mktemp -d build/tools.XXXXXX)
-	if (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$of" && dpkg-deb -x ./*.deb .); then
-		for file in "${missing[@]}"; do mv "$work$file" build/tools/; done
-		rm -r "$work"
-	else
-		rm -r "$work"
+	(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$of" && dpkg-deb -x ./*.deb .) ||
 		die "cannot fetch $of" "apt-get update, and run this again"
-	fi
+	for file in "${missing[@]}"; do
+		[ -e "$work$file" ] || die "no $file in $(cd "$work" && echo ./*.deb)" \
+			"this release has it elsewhere: put ${file##*/} into build/tools yourself"
+		mv "$work$file" build/tools/
+	done
+	rm -r "$work"
+	work=
 }
 
 toolchain() {

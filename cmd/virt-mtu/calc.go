@@ -18,6 +18,7 @@ import (
 type calcFlags struct {
 	underlay  int
 	ipv6      bool
+	limit     bool
 	ipsec     encap.IPsec
 	mode      string
 	physnets  []string
@@ -28,12 +29,15 @@ type calcFlags struct {
 // The flags of one form of calc, and those of the other, which says --network-type.
 var (
 	ipsecFlags   = []string{"cipher", "mode", "nat-t"}
-	stackFlags   = append([]string{"underlay", "ipv6"}, ipsecFlags...)
+	stackFlags   = append([]string{"underlay", "ipv6", encapLimit}, ipsecFlags...)
 	neutronFlags = []string{"global-physnet-mtu", "segment-mtu", "path-mtu", "physical-network-mtus", "physnet",
 		"overlay-ip-version", "max-header-size", "network-mtu"}
 )
 
-const networkType = "network-type"
+const (
+	networkType = "network-type"
+	encapLimit  = "encaplimit"
+)
 
 func newCalc(g *globals) *cobra.Command {
 	var fl calcFlags
@@ -46,7 +50,9 @@ OpenStack's neutron gives a network by its own options, and says what each optio
 did. It asks no host.
 
 ` + layerTable() + `
-Two numbers: over IPv4, and over IPv6 (--ipv6).
+Two numbers: over IPv4, and over IPv6 (--ipv6). Linux's own ip6tnl, ip6gre and
+ip6gretap take 8 more than ipip and gre unless made with "encaplimit none", which
+--encaplimit counts.
 Ciphers of ipsec: ` + wrapped(encap.Ciphers()) + `.
 
 Exit status: 0; 1 there is no such MTU (less than 68 is left, or neutron would
@@ -61,6 +67,7 @@ refuse --network-mtu); 2 wrong usage.`,
 	f := c.Flags()
 	f.IntVar(&fl.underlay, "underlay", 0, "MTU `N` that the layers are put on")
 	f.BoolVar(&fl.ipv6, "ipv6", false, "outer IP headers are IPv6")
+	f.BoolVar(&fl.limit, encapLimit, false, "ipip and gre over IPv6 with the option that Linux's tunnels have by default")
 	f.StringVar(&fl.ipsec.Cipher, "cipher", encap.DefaultCipher, "`CIPHER` of ipsec")
 	f.StringVar(&fl.mode, "mode", "tunnel", "`MODE` of ipsec: tunnel or transport")
 	f.BoolVar(&fl.ipsec.NATT, "nat-t", false, "ipsec within UDP (NAT traversal)")
@@ -131,6 +138,9 @@ func (fl *calcFlags) stack(c *cobra.Command, names []string) (calc.Result, error
 	if flag := firstOf(c, ipsecFlags); flag != "" && !slices.Contains(names, "ipsec") {
 		return none, usage("calc: --%s is for the layer ipsec, which is not among the layers", flag)
 	}
+	if fl.limit && (!fl.ipv6 || !slices.ContainsFunc(encap.Limited(), func(l string) bool { return slices.Contains(names, l) })) {
+		return none, usage("calc: --%s is for %s over IPv6 (--ipv6)", encapLimit, strings.Join(encap.Limited(), ", "))
+	}
 	switch fl.mode {
 	case "tunnel":
 	case "transport":
@@ -142,7 +152,7 @@ func (fl *calcFlags) stack(c *cobra.Command, names []string) (calc.Result, error
 	if fl.ipv6 {
 		family = 6
 	}
-	layers, mtu, err := encap.Stack(fl.underlay, names, encap.Options{Family: family, IPsec: fl.ipsec})
+	layers, mtu, err := encap.Stack(fl.underlay, names, encap.Options{Family: family, IPsec: fl.ipsec, EncapLimit: fl.limit})
 	if err != nil {
 		return none, calcError(err)
 	}

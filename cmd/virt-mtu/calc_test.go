@@ -17,6 +17,7 @@ func TestCalcStatus(t *testing.T) {
 		{"--underlay 1500", 0, ""},
 		{"--underlay 68", 0, ""},
 		{"--underlay 65535 vxlan", 0, ""},
+		{"--underlay 1500 --encaplimit --ipv6 vxlan ipip", 0, ""},
 		{"--network-type local", 0, ""},
 		{"--network-type flat --physical-network-mtus a:4000,b:9000 --physical-network-mtus c:1500 --physnet c", 0, ""},
 		{"--network-type vxlan --network-mtu 1450", 0, ""},
@@ -34,6 +35,10 @@ func TestCalcStatus(t *testing.T) {
 		{"--underlay 9k", 2, "9k"},
 		{"--underlay 1500 stt", 2, "they are vlan, qinq, vxlan, gre, gre-nokey, geneve, geneve-ovn, ipip, sit, wireguard, pppoe, macsec, ipsec"},
 		{"--underlay 1500 --ipv6 sit", 2, "its outer header is IPv4"},
+		{"--underlay 1500 sit vxlan", 2, "sit carries IPv6 only"},
+		{"--underlay 1500 --encaplimit ipip", 2, "--encaplimit is for gre, gre-nokey, ipip over IPv6 (--ipv6)"},
+		{"--underlay 1500 --encaplimit --ipv6 vxlan", 2, "--encaplimit is for gre"},
+		{"--underlay 1500 --encaplimit --ipv6", 2, "--encaplimit is for gre"},
 		{"--underlay 1500 wireguard vlan", 2, "wireguard carries IP packets"},
 		{"--underlay 1500 --cipher des ipsec", 2, "they are aes-gcm, aes-gcm-12, "},
 		{"--underlay 1500 --mode beet ipsec", 2, "tunnel or transport"},
@@ -45,6 +50,7 @@ func TestCalcStatus(t *testing.T) {
 		{"--physnet physnet1", 2, "--physnet is neutron's"},
 		{"--network-type vxlan --underlay 1500", 2, "--underlay goes with layers"},
 		{"--network-type vxlan --ipv6", 2, "--ipv6 goes with layers"},
+		{"--network-type vxlan --encaplimit", 2, "--encaplimit goes with layers"},
 		{"--network-type vxlan vxlan", 2, "goes with --underlay"},
 		{"--network-type ipip", 2, "they are flat, vlan, vxlan, gre, geneve, local"},
 		{"--network-type geneve --max-header-size 29", 2, "max_header_size 29"},
@@ -62,6 +68,22 @@ func TestCalcStatus(t *testing.T) {
 		}
 		if (status == 0) != (stdout.Len() > 0) || (status == 0) != (stderr.Len() == 0) {
 			t.Errorf("calc %s: exit %d, stdout %q, stderr %q", tt.args, status, &stdout, &stderr)
+		}
+	}
+}
+
+// What a terminal would obey is shown as question marks.
+func TestCalcShowsNoControls(t *testing.T) {
+	for _, args := range [][]string{
+		{"--physnet", "a\x1b[31mb"},
+		{"--physnet", "a\x1b[31mb", "--physical-network-mtus", "c:1500"}, // its name is in an effect
+		{"--physnet", "a", "--physical-network-mtus", "c\x1b[31md:1500"},
+		{"--physnet", "a", "--physical-network-mtus", "c\x1b[31md:67"}, // and in an error
+	} {
+		var stdout, stderr bytes.Buffer
+		run(append([]string{"calc", "--network-type", "flat"}, args...), nil, &stdout, &stderr)
+		if said := stdout.String() + stderr.String(); strings.Contains(said, "\x1b") || !strings.Contains(said, "?[31m") {
+			t.Errorf("calc %q: %q", args, said)
 		}
 	}
 }

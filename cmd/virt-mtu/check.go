@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +75,7 @@ wrong usage.`,
 	return c
 }
 
-func (fl *checkFlags) validate(args []string) error {
+func (fl *checkFlags) validate(c *cobra.Command, args []string) error {
 	ways := 0
 	for _, w := range [...]bool{len(args) > 0, fl.all, len(fl.xml) > 0} {
 		if w {
@@ -89,6 +87,8 @@ func (fl *checkFlags) validate(args []string) error {
 		return usage("check: DOMAIN, --all and --xml exclude each other")
 	case len(fl.xml) > 0 && len(fl.facts) > 0:
 		return usage("check: --xml is judged against this host's links: it goes not with --facts")
+	case fl.out == "" && c.Flags().Changed("output-file"):
+		return usage("check: --output-file %q: it takes the name of a file", fl.out)
 	case fl.timeout <= 0:
 		return usage("check: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
 	}
@@ -96,15 +96,44 @@ func (fl *checkFlags) validate(args []string) error {
 }
 
 func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error {
-	if err := fl.validate(args); err != nil {
+	if err := fl.validate(c, args); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(c)
 	defer stop()
+	out, commit := c.OutOrStdout(), func() error { return nil }
+	if fl.out != "" {
+		// Now: whoever waits for a report has not waited in vain.
+		file, err := render.Create(fl.out)
+		if err != nil {
+			return &statusError{exitUnknown, fmt.Errorf("check: %w", err), ""}
+		}
+		defer file.Abort()
+		out, commit = file, file.Commit
+	}
+	var status finding.Severity
+	err := until(ctx, func() (err error) {
+		status, err = fl.judge(ctx, c, g, args, out)
+		return err
+	})
+	if err == nil {
+		err = commit()
+	}
+	if err != nil {
+		return &statusError{exitUnknown, fmt.Errorf("check: %w", err), render.Hint(err)}
+	}
+	if code := statuses[status]; code != 0 {
+		return &statusError{code: code}
+	}
+	return nil
+}
+
+// judge writes the report, and returns what it comes to.
+func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, args []string, out io.Writer) (finding.Severity, error) {
 	config, invalid := fl.config(c, g)
 	all, missing, err := fl.gather(ctx, c, g, args)
 	if err != nil {
-		return &statusError{exitUnknown, err, libvirt.Hint(err)}
+		return "", err
 	}
 	if invalid != nil {
 		all[0].Hook = append(all[0].Hook, finding.New(finding.ConfigInvalid, invalid.Error()+": judged as if there were no config", ""))
@@ -113,13 +142,7 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 	if missing {
 		report.Status = finding.Worse(report.Status, finding.Unknown)
 	}
-	if err := fl.write(ctx, c, g.output, &report); err != nil {
-		return &statusError{exitUnknown, fmt.Errorf("check: %w", err), render.Hint(err)}
-	}
-	if status := statuses[report.Status]; status != 0 {
-		return &statusError{code: status}
-	}
-	return nil
+	return report.Status, fl.write(ctx, out, g.output, &report)
 }
 
 // config is this host's; for the facts of others it takes only one that was named. One
@@ -142,7 +165,7 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 		for _, path := range fl.facts {
 			f, err := readFacts(c, path)
 			if err != nil {
-				return nil, false, fmt.Errorf("check: %w", err)
+				return nil, false, err
 			}
 			all = append(all, f)
 		}
@@ -182,11 +205,11 @@ func (fl *checkFlags) fromXML(c *cobra.Command, pool *libvirt.Pool) (facts.Facts
 	for _, path := range fl.xml {
 		src, what, err := input(c, []string{path})
 		if err != nil {
-			return f, fmt.Errorf("check: %w", err)
+			return f, err
 		}
 		doc, err := domxml.Parse(src)
 		if err != nil {
-			return f, fmt.Errorf("check: read %s: %w", what, err)
+			return f, fmt.Errorf("read %s: %w", what, err)
 		}
 		f.Domains = append(f.Domains, facts.Domain{Name: doc.Name, UUID: doc.UUID, LiveXML: string(src)})
 		for _, n := range doc.NICs {
@@ -235,24 +258,18 @@ func readFacts(c *cobra.Command, path string) (facts.Facts, error) {
 }
 
 // write shows the report in the format that was asked for.
-func (fl *checkFlags) write(ctx context.Context, c *cobra.Command, format string, r *check.Report) error {
-	show := func(w io.Writer) error {
-		switch format {
-		case "json":
-			return writeJSON(w, r)
-		case "prometheus":
-			return render.Prometheus(w, r)
-		case "dot":
-			return render.DOT(w, r)
-		case "svg":
-			return render.SVG(ctx, w, r)
-		}
-		return render.Text(w, r, render.Options{Color: colour(w), Full: fl.full})
+func (fl *checkFlags) write(ctx context.Context, w io.Writer, format string, r *check.Report) error {
+	switch format {
+	case "json":
+		return writeJSON(w, r)
+	case "prometheus":
+		return render.Prometheus(w, r)
+	case "dot":
+		return render.DOT(w, r)
+	case "svg":
+		return render.SVG(ctx, w, r)
 	}
-	if fl.out != "" {
-		return render.WriteFile(fl.out, show)
-	}
-	return show(c.OutOrStdout())
+	return render.Text(w, r, render.Options{Color: colour(w), Full: fl.full})
 }
 
 // colour reports whether to write in colour: to a terminal whose user has not said no

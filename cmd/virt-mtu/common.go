@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"virt-mtu/internal/jsonout"
 	"virt-mtu/internal/policy"
 )
 
@@ -22,12 +22,7 @@ func (g *globals) loadConfig() (policy.Config, error) {
 
 func (g *globals) json() bool { return g.output == "json" }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
+func writeJSON(w io.Writer, v any) error { return jsonout.Write(w, v) }
 
 // mtuFlag reads --mtu: 0 where it was not given.
 func mtuFlag(c *cobra.Command, mtu string) (int, error) {

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +47,7 @@ func runFacts(c *cobra.Command, g *globals, timeout time.Duration) error {
 	if timeout <= 0 {
 		return usage("facts: --timeout %v: it takes a time above 0, such as 10s", timeout)
 	}
-	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(c)
 	defer stop()
 	pool := libvirt.NewPool(ctx, g.connect, timeout)
 	defer pool.Close()

@@ -124,5 +124,24 @@ func newRoot() *cobra.Command {
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
 	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json; for check also prometheus, dot or svg")
 	root.AddCommand(newFix(g), newCheck(g), newFacts(g), newRewrite(g), newHook(g), newCalc(g))
+	strictHelp(root)
 	return root
+}
+
+// strictHelp makes help of a command that there is not wrong usage. To cobra it is none.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return // root has no commands
+	}
+	show := help.Run
+	help.Run = nil
+	help.RunE = func(c *cobra.Command, args []string) error {
+		if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+			return &statusError{exitUsage, fmt.Errorf("help: no command %q", strings.Join(args, " ")), "virt-mtu --help"}
+		}
+		show(c, args)
+		return nil
+	}
 }

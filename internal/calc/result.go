@@ -11,8 +11,8 @@ type Result struct {
 	Underlay int           `json:"underlay"`
 	Family   int           `json:"family"` // of the outer IP headers
 	Layers   []encap.Layer `json:"layers"`
-	MTU      int           `json:"mtu"` // 0: neutron knows no limit
-	Ping4    int           `json:"ping4"`
+	MTU      int           `json:"mtu"`   // 0: neutron knows no limit
+	Ping4    int           `json:"ping4"` // 0 also where IPv6 only is carried
 	Ping6    int           `json:"ping6"`
 
 	// Network is what neutron adds to the answer.
@@ -32,7 +32,10 @@ type Network struct {
 func New(underlay, family int, layers []encap.Layer, mtu int) Result {
 	r := Result{Underlay: underlay, Family: family, Layers: layers, MTU: mtu}
 	if mtu > 0 {
-		r.Ping4, r.Ping6 = encap.Ping(mtu, 4), encap.Ping(mtu, 6)
+		r.Ping6 = encap.Ping(mtu, 6)
+		if encap.Carries(layers, 4) {
+			r.Ping4 = encap.Ping(mtu, 4)
+		}
 	}
 	return r
 }

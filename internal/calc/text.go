@@ -4,7 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"virt-mtu/internal/oneline"
 )
+
+// maxValue bounds what is shown of an option's value, in bytes: it may list a
+// deployment's physical networks.
+const maxValue = 1000
 
 // Text writes the result for people: a line for each number, in the order in which
 // they are taken off.
@@ -14,11 +20,11 @@ func (r Result) Text(w io.Writer) error {
 
 	if n := r.Network; n != nil {
 		for _, s := range n.Steps {
-			value := s.Value
+			value := oneline.Text(s.Value, maxValue)
 			if s.Default {
 				value += " (default)"
 			}
-			line("%s %s: %s", s.Option, value, s.Effect)
+			line("%s %s: %s", s.Option, value, oneline.Text(s.Effect, maxValue))
 		}
 	}
 	if r.Network == nil || r.Underlay > 0 {
@@ -37,7 +43,9 @@ func (r Result) Text(w io.Writer) error {
 		line("%5d  mtu: neutron knows no limit, and tells guests nothing", r.MTU)
 	} else {
 		line("%5d  mtu", r.MTU)
-		line("%5d  largest ping over IPv4: ping -4 -M do -s %[1]d", r.Ping4)
+		if r.Ping4 > 0 {
+			line("%5d  largest ping over IPv4: ping -4 -M do -s %[1]d", r.Ping4)
+		}
 		below := ""
 		if r.MTU < minIPv6 {
 			below = fmt.Sprintf(" (but IPv6 needs an mtu of %d at least)", minIPv6)

@@ -32,7 +32,7 @@ func TestCases(t *testing.T) {
 		why  string // part of a message
 	}{
 		{"ovs-agent-1500", verdict{"ok", 1450, 1450, "vxlan-0a00000b", ok}, ""},
-		{"ovs-agent-9000", verdict{"critical", 8950, 1500, "qvo0a1b2c3d-01", []finding.Code{finding.GuestAboveSegment, finding.OVSPortLimits}}, "uplink qvb0a1b2c3d-01 of bridge qbr0a1b2c3d-01 has 1500"},
+		{"ovs-agent-9000", verdict{"critical", 8950, 1500, "qvo0a1b2c3d-01", []finding.Code{finding.OVSPortLimits, finding.GuestAboveSegment}}, "uplink qvb0a1b2c3d-01 of bridge qbr0a1b2c3d-01 has 1500"},
 		{"linuxbridge-agent-1500", verdict{"ok", 1450, 1450, "vxlan-77", ok}, ""},
 		{"linuxbridge-agent-9000", verdict{"critical", 8950, 1500, "tap0a1b2c3d-01", []finding.Code{finding.GuestAboveSegment, finding.BridgeBelowUplink}}, "its own tap tap0a1b2c3d-01 1500: larger packets to the guest vanish there"},
 		{"ovs-agent-network-device-mtu", verdict{"ok", 8950, 8950, "vxlan-0a00000b", ok}, ""},

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/facts"
@@ -25,6 +26,7 @@ type Options struct {
 // its host; the others are judged all the same.
 func Run(all []facts.Facts, o Options) Report {
 	r := Report{Status: finding.OK, Hosts: []Host{}, Moves: []Move{}}
+	all = numbered(all)
 	hosts := make([]*subject, len(all))
 	for i := range all {
 		hosts[i] = newSubject(&all[i], o)
@@ -111,20 +113,16 @@ func (s *subject) inspect(o Options) {
 // time goes into reading XML.
 func (s *subject) each(do func(*domain)) {
 	var wg sync.WaitGroup
-	next := make(chan *domain)
-	for range runtime.GOMAXPROCS(0) {
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(s.domains)) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for d := range next {
-				do(d)
+			for i := next.Add(1) - 1; i < int64(len(s.domains)); i = next.Add(1) - 1 {
+				do(&s.domains[i])
 			}
 		}()
 	}
-	for i := range s.domains {
-		next <- &s.domains[i]
-	}
-	close(next)
 	wg.Wait()
 }
 
@@ -186,6 +184,6 @@ func newInterface(n *plan.Inspection) Interface {
 		GuestMTU: n.Guest, PathMTU: n.PathMTU, Path: n.Path,
 		Status: finding.Worst(n.Findings), Findings: append([]finding.Finding{}, n.Findings...),
 	}
-	slices.SortStableFunc(i.Findings, func(a, b finding.Finding) int { return finding.Compare(a.Severity, b.Severity) })
+	slices.SortStableFunc(i.Findings, finding.Order) // peers have added theirs
 	return i
 }

@@ -158,6 +158,24 @@ func TestCodes(t *testing.T) {
 		{name: "a bond's member lowered", links: "bond0 bond 9000 master=br0\neth0 ixgbe 9000 master=bond0\neth1 ixgbe 1500 master=bond0\nbr0 bridge 9000\nvnet0 tap 9000 master=br0", domain: bridged("virtio", mtuXML(9000)),
 			status: "critical", codes: "guest-above-segment peer-mismatch", why: "eth1 of bond bond0 has 1500"},
 
+		{name: "what lies under a VLAN is raised before it", links: "bond0 bond 1500\neth0 ixgbe 1500 master=bond0\nbond0.100 vlan 1500 lower=bond0\nbr0 bridge 1500\nvx0 vxlan 1500 master=br0 over=bond0.100\nvnet0 tap 1500 master=br0", domain: bridged("virtio", mtuXML(1450)),
+			status: "critical", codes: "overlay-above-underlay", remedy: "# ip link set dev bond0 mtu 1550\n# # to last: mtu 1550 for bond0, where this host configures its links\n# ip link set dev bond0.100 mtu 1550"},
+		{name: "a tunnel in a tunnel is raised from the wire", links: "eth0 ixgbe 1500\nwg0 wireguard 1420 over=eth0\nbr0 bridge 1400\nvx0 vxlan 1400 master=br0 over=wg0\nvnet0 tap 1400 master=br0", domain: bridged("virtio", mtuXML(1370)),
+			status: "critical", codes: "overlay-above-underlay", remedy: "# ip link set dev eth0 mtu 1510"},
+		{name: "a bound is no reason to say that a bridge is low", links: "eth0 ixgbe 1500\nbr0 bridge 1450\nvx0 vxlan 1500 master=br0\nvnet0 tap 1450 master=br0", domain: bridged("virtio", mtuXML(1450)), status: "unknown", codes: "not-known"},
+		{name: "e1000 with more than gets through", links: strings.ReplaceAll(jumbo, "9000", "1500"), domain: bridged("e1000", mtuXML(9000)), status: "ok"},
+		{name: "several NICs are not set to one number", links: "br0 bridge 1500\neth0 ixgbe 1500 master=br0\nvnet0 tap 9000 master=br0", status: "critical", codes: "guest-above-segment", remedy: "virsh edit web1 # <mtu size='1500'/> for the NIC with " + mac,
+			domain: running(nicXML("bridge", "bridge='br0'", "virtio", tap0+mtuXML(9000)) + "<interface type='user'><mac address='52:54:00:00:00:99'/><model type='virtio'/></interface>")},
+		{name: "fix would leave it alone", links: jumbo, domain: running("<interface type='bridge'><mac address='" + mac + "'/><source bridge='br0'/>" + tap0 + "</interface>"), status: "warning", codes: "guest-not-told", remedy: "# fix leaves it alone: it has no <model>"},
+		{name: "an ignored macvtap", links: "eth0 ixgbe 9000\nvnet0 macvtap 9000 lower=eth0", status: "ok",
+			domain: facts.Domain{Name: "web1", PersistentXML: "<domain><name>web1</name><metadata><m:domain xmlns:m='urn:virt-mtu:policy:1' mtu='ignore'/></metadata><devices>" + nicXML("direct", "dev='eth0' mode='bridge'", "virtio", "") + "</devices></domain>"}},
+		{name: "containers of any size", links: jumbo + "cni0 bridge 9000\nc1 veth 1500 master=cni0 away\nc2 veth 9000 master=cni0 away\n", domain: bridged("virtio", mtuXML(9000)), status: "ok"},
+		{name: "an OVS port limits where there is no uplink", links: "ovs0 tun 9000\nvnet0 tap 1500", status: "critical", codes: "ovs-port-limits",
+			domain: running(nicXML("bridge", "bridge='ovs0'", "virtio", ovsNIC+tap0+mtuXML(9000))),
+			change: func(f *facts.Facts) { f.OVS = ovs(t, "ovs0 internal 9000\nvnet0 system 1500") }},
+		{name: "what OVS holds it has to set itself", links: "eth0 ixgbe 1500\novs0 tun 9000\nvnet0 tap 9000", status: "critical", codes: "bridge-above-uplink guest-above-segment", remedy: "ovs-vsctl set interface ovs0 mtu_request=1500",
+			domain: running(nicXML("bridge", "bridge='ovs0'", "virtio", ovsNIC+tap0+mtuXML(9000))),
+			change: func(f *facts.Facts) { f.OVS = ovs(t, "ovs0 internal 9000\neth0 system 1500\nvnet0 system 9000") }},
 		{name: "bridge above its uplink", links: "br0 bridge 9000\neth0 ixgbe 1500 master=br0 manager=ifupdown\nvnet0 tap 9000 master=br0", domain: bridged("virtio", mtuXML(1500)),
 			status: "critical", codes: "bridge-above-uplink", remedy: "ip link set dev eth0 mtu 9000\n# to last: below `iface eth0 inet ...` in /etc/network/interfaces: mtu 9000"},
 		{name: "uplinks disagree", links: "br0 bridge 1500\neth0 ixgbe 9000 master=br0\neth1 ixgbe 1500 master=br0\nvnet0 tap 1500 master=br0", domain: bridged("virtio", ""),
@@ -169,7 +187,7 @@ func TestCodes(t *testing.T) {
 
 		{name: "model cannot carry", links: jumbo, domain: bridged("rtl8139", ""),
 			status: "critical", codes: "model-cannot-carry guest-not-told", why: "model rtl8139 carries at most 1500, but bridge br0 has 9000", remedy: "<model type='virtio'/>"},
-		{name: "model cannot carry its <mtu>", links: jumbo, domain: bridged("e1000e", mtuXML(9500)), status: "critical", codes: "model-cannot-carry guest-above-segment guest-not-told"},
+		{name: "model cannot carry its <mtu>", links: jumbo, domain: bridged("e1000e", mtuXML(9500)), status: "critical", codes: "model-cannot-carry guest-not-told"},
 		{name: "nobody tells", links: jumbo, domain: bridged("virtio", ""), status: "warning", codes: "guest-not-told", remedy: "virt-mtu fix web1"},
 		{name: "e1000 is told nothing", links: jumbo, domain: bridged("e1000", mtuXML(9000)), status: "warning", codes: "guest-not-told", why: "its <mtu> of 9000 is for the tap alone"},
 		{name: "e1000 that was set inside", links: jumbo, domain: bridged("e1000", mtuXML(9000)), status: "ok",
@@ -187,7 +205,7 @@ func TestCodes(t *testing.T) {
 			domain: facts.Domain{Name: "web1", State: "shut off", PersistentXML: domainXML(nicXML("bridge", "bridge='br0'", "virtio", mtuXML(9000))), SavedXML: domainXML(nicXML("bridge", "bridge='br0'", "virtio", ""))}},
 		{name: "unmanaged tap", links: "br0 bridge 9000\ntap7 tap 1500 master=br0\neth0 ixgbe 9000 master=br0", status: "critical",
 			domain: running(nicXML("ethernet", "", "virtio", "<target dev='tap7' managed='no'/>"+mtuXML(9000))),
-			codes:  "guest-above-segment tap-below-bridge unmanaged-tap", remedy: "ip link set dev tap7 mtu 9000"},
+			codes:  "guest-above-segment unmanaged-tap tap-below-bridge", remedy: "ip link set dev tap7 mtu 9000"},
 
 		{name: "no such bridge", domain: bridged("virtio", ""), links: "vnet0 tap 1500", status: "warning", codes: "bridge-missing"},
 		{name: "no such network", links: jumbo, domain: running(nicXML("network", "network='lan'", "virtio", "")), status: "warning", codes: "bridge-missing",
@@ -281,5 +299,28 @@ const vf = "<interface type='hostdev' managed='yes'><mac address='" + mac + "'/>
 func sriov(link string) func(*facts.Facts) {
 	return func(f *facts.Facts) {
 		f.PCI = []host.PCI{{Address: "0000:03:00.0", Link: "eth0"}, {Address: "0000:03:10.2", Link: link, PF: "0000:03:00.0"}}
+	}
+}
+
+// A name that somebody chose to harm whoever pastes a remedy is one word of it, and
+// makes no line of its own.
+func TestRemediesAreSafe(t *testing.T) {
+	for _, manager := range []string{"", "netplan", "networkmanager", "networkd", "ifupdown", "ifcfg"} {
+		bad := "e;reboot\nrm -rf /x"
+		f := facts.Facts{Version: 1, Snapshot: host.Snapshot{Host: "h", Links: []host.Link{
+			{Name: bad, Kind: "ixgbe", MTU: 1500, Manager: manager},
+			{Name: "br0", Kind: "bridge", MTU: 1500},
+			{Name: "vx0", Kind: "vxlan", MTU: 1500, Master: "br0", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{{Address: "192.0.2.9", Underlay: bad}}}},
+		}}, Domains: []facts.Domain{bridged("virtio", mtuXML(1450))}}
+		r := Run([]facts.Facts{f}, Options{Config: policy.Default()})
+		for _, f := range r.Hosts[0].Domains[0].Interfaces[0].Findings {
+			for line := range strings.Lines(f.Remedy) {
+				switch {
+				case strings.HasPrefix(line, "# "):
+				case strings.HasPrefix(line, "rm"), strings.Contains(strings.ReplaceAll(line, "'e;reboot?rm -rf /x'", ""), "reboot") && !strings.Contains(line, "'ethernets.e;reboot?rm -rf /x.mtu=1550'"):
+					t.Errorf("%s: %q", manager, line)
+				}
+			}
+		}
 	}
 }

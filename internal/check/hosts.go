@@ -1,10 +1,32 @@
 package check
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"virt-mtu/internal/facts"
 	"virt-mtu/internal/finding"
 	"virt-mtu/internal/plan"
 	"virt-mtu/internal/policy"
 )
+
+// numbered tells hosts of one name apart, as machines of one image are all called
+// localhost: the second becomes "localhost (2)", for all that comes after. The facts
+// that it is given stay as they are.
+func numbered(all []facts.Facts) []facts.Facts {
+	all = slices.Clone(all)
+	taken := map[string]bool{}
+	for i := range all {
+		f := &all[i]
+		name := cmp.Or(f.Host, "host")
+		for n := 2; taken[f.Host]; n++ {
+			f.Host = fmt.Sprintf("%s (%d)", name, n)
+		}
+		taken[f.Host] = true
+	}
+	return all
+}
 
 // compare finds networks and bridges that carry less on one host than those of the
 // same name on another.
@@ -18,8 +40,16 @@ func compare(hosts []*subject) {
 	if len(hosts) < 2 {
 		return
 	}
+	used := map[string]bool{} // by a guest on any of them
+	for _, h := range hosts {
+		for _, d := range h.domains {
+			for _, n := range d.nics {
+				used[n.Bridge] = true
+			}
+		}
+	}
 	for i, h := range hosts {
-		carried[i] = h.topology.Carried()
+		carried[i] = h.topology.Carried(used)
 		for _, c := range carried[i] {
 			if c.MTU > most[c.Name].MTU {
 				most[c.Name] = place{h.Host, c}

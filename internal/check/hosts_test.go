@@ -46,8 +46,8 @@ func TestHosts(t *testing.T) {
 	}
 	want := map[string]string{
 		"jumbo1 kvm1 kvm2": "no guest-above-segment", "jumbo1 kvm1 kvm3": "no bridge-missing", "jumbo1 kvm1 kvm4": "unknown not-known",
-		"net1 kvm1 kvm2": "no guest-above-segment", "net1 kvm1 kvm3": "unknown not-known", "net1 kvm1 kvm4": "unknown not-known",
-		"plain1 kvm2 kvm1": "yes", "plain1 kvm2 kvm3": "yes", "plain1 kvm2 kvm4": "yes",
+		"net1 kvm1 kvm2": "no guest-above-segment", "net1 kvm1 kvm3": "no bridge-missing", "net1 kvm1 kvm4": "unknown not-known",
+		"plain1 kvm2 kvm1": "yes", "plain1 kvm2 kvm3": "no bridge-missing", "plain1 kvm2 kvm4": "yes",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("moves, want-, got+:\n%s", d)
@@ -71,10 +71,18 @@ func TestHosts(t *testing.T) {
 
 // Guests on one bridge that disagree: those that are few are told.
 func TestPeers(t *testing.T) {
-	nic := func(n int, mtu string) string {
-		return strings.Replace(nicXML("bridge", "bridge='br0'", "virtio", mtu), "00:01", fmt.Sprintf("00:%02d", n), 1)
+	runs := func(name string, n int, mtu string) facts.Domain {
+		xml := nicXML("bridge", "bridge='br0'", "virtio", fmt.Sprintf("<target dev='vnet%d'/>", n)+mtu)
+		d := running(strings.Replace(xml, "00:01", fmt.Sprintf("00:%02d", n), 1))
+		d.Name, d.LiveXML, d.PersistentXML = name, strings.Replace(d.LiveXML, "web1", name, 1), strings.Replace(d.PersistentXML, "web1", name, 1)
+		return d
 	}
-	f := kvm(t, "kvm1", 9000, defined("a1", nic(1, mtuXML(9000))), defined("b1", nic(2, mtuXML(9000))), defined("c1", nic(3, mtuXML(4000))))
+	// Who is off, and who was told nothing, has no say.
+	f := kvm(t, "kvm1", 9000, runs("a1", 1, mtuXML(9000)), runs("b1", 2, mtuXML(9000)), runs("c1", 3, mtuXML(4000)),
+		defined("d1", nicXML("bridge", "bridge='br0'", "virtio", mtuXML(4000))), defined("e1", nicXML("bridge", "bridge='br0'", "virtio", mtuXML(4000))))
+	for i := 1; i <= 3; i++ {
+		f.Links = append(f.Links, links(t, fmt.Sprintf("vnet%d tap 9000 master=br0", i))...)
+	}
 	r := Run([]facts.Facts{f}, Options{Config: policy.Default()})
 	var said []string
 	for _, d := range r.Hosts[0].Domains {

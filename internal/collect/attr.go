@@ -33,6 +33,14 @@ func number(b []byte) int {
 	return int(int32(binary.NativeEndian.Uint32(b)))
 }
 
+// short reads a u16 of this machine; 0 where there is less.
+func short(b []byte) uint16 {
+	if len(b) < 2 {
+		return 0
+	}
+	return binary.NativeEndian.Uint16(b)
+}
+
 // text reads a string up to its NUL.
 func text(b []byte) string { return unix.ByteSliceToString(b) }
 

@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink/nl"
@@ -21,20 +22,25 @@ func TestDump(t *testing.T) {
 		want    [][]byte
 		err     error
 		asked   int
+		paused  time.Duration
 	}{
-		{"at once", []answer{{full, nil}}, full, nil, 1},
-		{"interrupted, then not", []answer{{part, nl.ErrDumpInterrupted}, {nil, unix.ENOBUFS}, {full, nil}}, full, nil, 3},
-		{"always interrupted", []answer{{part, nl.ErrDumpInterrupted}}, part, nl.ErrDumpInterrupted, tries},
-		{"out of room at last", []answer{{part, nl.ErrDumpInterrupted}, {nil, unix.ENOBUFS}}, part, unix.ENOBUFS, tries},
-		{"refused", []answer{{nil, unix.EPERM}}, nil, unix.EPERM, 1},
+		{"at once", []answer{{full, nil}}, full, nil, 1, 0},
+		{"interrupted, then not", []answer{{part, nl.ErrDumpInterrupted}, {nil, unix.ENOBUFS}, {full, nil}}, full, nil, 3, 30 * time.Millisecond},
+		{"always interrupted", []answer{{part, nl.ErrDumpInterrupted}}, part, nl.ErrDumpInterrupted, 7, 630 * time.Millisecond},
+		{"out of room at last", []answer{{part, nl.ErrDumpInterrupted}, {nil, unix.ENOBUFS}}, part, unix.ENOBUFS, 7, 630 * time.Millisecond},
+		{"refused", []answer{{nil, unix.EPERM}}, nil, unix.EPERM, 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := 0
-			got, err := dump(func() ([][]byte, error) {
+			var paused time.Duration
+			got, err := dumpPausing(func() ([][]byte, error) {
 				a := tt.answers[min(asked, len(tt.answers)-1)]
 				asked++
 				return a.answers, a.err
-			})
+			}, func(d time.Duration) { paused += d })
+			if paused != tt.paused {
+				t.Errorf("paused %v, want %v", paused, tt.paused)
+			}
 			if diff := cmp.Diff(tt.want, got); diff != "" || asked != tt.asked || !errors.Is(err, tt.err) {
 				t.Errorf("asked %d times, want %d; error %v, want %v; (-want +got):\n%s", asked, tt.asked, err, tt.err, diff)
 			}

@@ -110,7 +110,6 @@ func names(links []link) {
 			if !l.Away && under != nil && under.Kind == l.Kind && !under.Away && under.under == l.Index {
 				l.Peer = under.Name
 			}
-			l.Away = l.Peer == ""
 		case l.Away, l.tunnel != nil, under == nil, under == l:
 		default:
 			l.Lower = under.Name

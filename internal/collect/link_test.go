@@ -42,6 +42,8 @@ func flag(attr int) *nl.RtAttr       { return nl.NewRtAttr(attr, nil) }
 func ip(attr int, address string) *nl.RtAttr {
 	return nl.NewRtAttr(attr, netip.MustParseAddr(address).AsSlice())
 }
+func u16(attr, value int) *nl.RtAttr { return nl.NewRtAttr(attr, nl.Uint16Attr(uint16(value))) }
+func u8(attr, value int) *nl.RtAttr  { return nl.NewRtAttr(attr, []byte{byte(value)}) }
 func oflags(flags uint16) *nl.RtAttr {
 	return nl.NewRtAttr(nl.IFLA_GRE_OFLAGS, binary.BigEndian.AppendUint16(nil, flags))
 }
@@ -93,8 +95,11 @@ func TestLinks(t *testing.T) {
 			{Name: "b", Index: 6, MTU: 1500, Kind: "veth", Away: true},
 		}},
 		{"one end that does", [][]byte{message(5, "a", 1500, u32(under, 6), info("veth")), message(6, "b", 1500, u32(under, 5), u32(away, 1), info("veth"))}, []host.Link{
-			{Name: "a", Index: 5, MTU: 1500, Kind: "veth", Away: true},
+			{Name: "a", Index: 5, MTU: 1500, Kind: "veth"},
 			{Name: "b", Index: 6, MTU: 1500, Kind: "veth", Away: true},
+		}},
+		{"a veth whose other end is not among the links", [][]byte{message(5, "a", 1500, u32(under, 77), info("veth"))}, []host.Link{
+			{Name: "a", Index: 5, MTU: 1500, Kind: "veth"},
 		}},
 		{"vxlan", [][]byte{message(5, "vx0", 1450, info("vxlan", ip(unix.IFLA_VXLAN_GROUP, "192.0.2.9"), ip(unix.IFLA_VXLAN_LOCAL, "192.0.2.1"), nl.NewRtAttr(unix.IFLA_VXLAN_COLLECT_METADATA, []byte{0})))}, []host.Link{
 			{Name: "vx0", Index: 5, MTU: 1450, Kind: "vxlan", Tunnel: &host.Tunnel{Family: 4, Local: "192.0.2.1", Remotes: []host.Remote{far}}},
@@ -134,6 +139,36 @@ func TestLinks(t *testing.T) {
 		}},
 		{"erspan", [][]byte{message(5, "es0", 1450, info("erspan", ip(nl.IFLA_GRE_REMOTE, "192.0.2.9")))}, []host.Link{
 			{Name: "es0", Index: 5, MTU: 1450, Kind: "erspan", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{far}}},
+		}},
+		{"erspan type I", [][]byte{message(5, "es0", 1450, info("erspan", ip(nl.IFLA_GRE_REMOTE, "192.0.2.9"), u8(22, 0)))}, []host.Link{
+			{Name: "es0", Index: 5, MTU: 1450, Kind: "erspan", Tunnel: &host.Tunnel{Family: 4, OptionBytes: -12, Remotes: []host.Remote{far}}},
+		}},
+		{"erspan version 1", [][]byte{message(5, "es0", 1450, info("erspan", ip(nl.IFLA_GRE_REMOTE, "192.0.2.9"), u8(22, 1)))}, []host.Link{
+			{Name: "es0", Index: 5, MTU: 1450, Kind: "erspan", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{far}}},
+		}},
+		{"erspan version 2 over IPv6, without an encapsulation limit", [][]byte{message(5, "es0", 1450, info("ip6erspan", ip(nl.IFLA_GRE_REMOTE, "2001:db8::9"), u32(nl.IFLA_GRE_FLAGS, 1), u8(22, 2)))}, []host.Link{
+			{Name: "es0", Index: 5, MTU: 1450, Kind: "ip6erspan", Tunnel: &host.Tunnel{Family: 6, OptionBytes: 4, Remotes: []host.Remote{far6}}},
+		}},
+		{"erspan of a version to come", [][]byte{message(5, "es0", 1450, info("erspan", ip(nl.IFLA_GRE_REMOTE, "192.0.2.9"), u8(22, 3)))}, []host.Link{
+			{Name: "es0", Index: 5, MTU: 1450, Kind: "erspan", Tunnel: &host.Tunnel{Family: 4, Unsure: true, Remotes: []host.Remote{far}}},
+		}},
+		{"gretap in nothing", [][]byte{message(5, "gt0", 1462, info("gretap", ip(nl.IFLA_GRE_REMOTE, "192.0.2.9"), u16(nl.IFLA_GRE_ENCAP_TYPE, 0), u16(nl.IFLA_GRE_ENCAP_FLAGS, 4)))}, []host.Link{
+			{Name: "gt0", Index: 5, MTU: 1462, Kind: "gretap", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{far}}},
+		}},
+		{"gretap in FOU, with a checksum", [][]byte{message(5, "gt0", 1450, info("gretap", oflags(0x8000), ip(nl.IFLA_GRE_REMOTE, "192.0.2.9"), u16(nl.IFLA_GRE_ENCAP_TYPE, 1), u16(nl.IFLA_GRE_ENCAP_FLAGS, 1)))}, []host.Link{
+			{Name: "gt0", Index: 5, MTU: 1450, Kind: "gretap", Tunnel: &host.Tunnel{Family: 4, OptionBytes: 12, Remotes: []host.Remote{far}}},
+		}},
+		{"ipip in FOU", [][]byte{message(5, "it0", 1472, info("ipip", ip(nl.IFLA_IPTUN_REMOTE, "192.0.2.9"), u16(nl.IFLA_IPTUN_ENCAP_TYPE, 1)))}, []host.Link{
+			{Name: "it0", Index: 5, MTU: 1472, Kind: "ipip", Tunnel: &host.Tunnel{Family: 4, OptionBytes: 8, Remotes: []host.Remote{far}}},
+		}},
+		{"ip6tnl in GUE", [][]byte{message(5, "it0", 1440, info("ip6tnl", ip(nl.IFLA_IPTUN_REMOTE, "2001:db8::9"), u32(nl.IFLA_IPTUN_FLAGS, 0), u16(nl.IFLA_IPTUN_ENCAP_TYPE, 2)))}, []host.Link{
+			{Name: "it0", Index: 5, MTU: 1440, Kind: "ip6tnl", Tunnel: &host.Tunnel{Family: 6, OptionBytes: 20, Remotes: []host.Remote{far6}}},
+		}},
+		{"sit in GUE with remote checksums", [][]byte{message(5, "it0", 1460, info("sit", ip(nl.IFLA_IPTUN_REMOTE, "192.0.2.9"), u16(nl.IFLA_IPTUN_ENCAP_TYPE, 2), u16(nl.IFLA_IPTUN_ENCAP_FLAGS, 4)))}, []host.Link{
+			{Name: "it0", Index: 5, MTU: 1460, Kind: "sit", Tunnel: &host.Tunnel{Family: 4, OptionBytes: 20, Remotes: []host.Remote{far}}},
+		}},
+		{"ipip in MPLS", [][]byte{message(5, "it0", 1476, info("ipip", ip(nl.IFLA_IPTUN_REMOTE, "192.0.2.9"), u16(nl.IFLA_IPTUN_ENCAP_TYPE, 3)))}, []host.Link{
+			{Name: "it0", Index: 5, MTU: 1476, Kind: "ipip", Tunnel: &host.Tunnel{Family: 4, Unsure: true, Remotes: []host.Remote{far}}},
 		}},
 		{"sit", [][]byte{message(5, "sit1", 1480, info("sit", ip(nl.IFLA_IPTUN_LOCAL, "192.0.2.1"), ip(nl.IFLA_IPTUN_REMOTE, "192.0.2.9")))}, []host.Link{
 			{Name: "sit1", Index: 5, MTU: 1480, Kind: "sit", Tunnel: &host.Tunnel{Family: 4, Local: "192.0.2.1", Remotes: []host.Remote{far}}},

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,7 +18,9 @@ const (
 	ifcfgDir      = "/etc/sysconfig/network-scripts"
 )
 
-// managers finds what configures a link. Each file is read at most once.
+// managers finds what configures a link. What of it cannot be read counts as not
+// there: netplan's files are for root alone, and among the others may be folders. Each
+// file is read at most once.
 type managers struct {
 	netplan  map[string]bool // by link
 	ifupdown map[string]bool
@@ -27,28 +28,23 @@ type managers struct {
 	networkd bool // it has a folder of links
 	nm       bool
 	adopted  map[string]bool // NetworkManager's connections that describe what another set up, by UUID
-	unread   []error
 }
 
 func newManagers() *managers {
 	m := &managers{netplan: map[string]bool{}, ifupdown: map[string]bool{}, ifcfg: map[string]bool{}, adopted: map[string]bool{}}
 	for _, path := range files(netplanDir, "*.yaml") {
-		addNetplan(m.netplan, m.text(path))
+		addNetplan(m.netplan, textOf(path))
 	}
 	m.networkd, m.nm = isDir(networkdLinks), isDir(nmDevices)
 	if m.nm {
 		for _, path := range files(nmConnections, "*.nmconnection") {
-			if file := m.text(path); setting(file, "external") == "true" {
+			if file := textOf(path); setting(file, "external") == "true" {
 				m.adopted[setting(file, "uuid")] = true
 			}
 		}
 	}
-	paths := files(interfacesDir, "*")
-	if _, err := os.Stat(interfaces); err == nil {
-		paths = append(paths, interfaces)
-	}
-	for _, path := range paths {
-		addIfupdown(m.ifupdown, m.text(path))
+	for _, path := range append(files(interfacesDir, "*"), interfaces) {
+		addIfupdown(m.ifupdown, textOf(path))
 	}
 	for _, path := range files(ifcfgDir, "ifcfg-*") {
 		m.ifcfg[strings.TrimPrefix(filepath.Base(path), "ifcfg-")] = true
@@ -67,7 +63,7 @@ func (m *managers) of(l *link) string {
 	}
 	index := strconv.Itoa(l.Index)
 	if m.networkd {
-		file := m.text(filepath.Join(networkdLinks, index))
+		file := textOf(filepath.Join(networkdLinks, index))
 		if state := setting(file, "ADMIN_STATE"); state == "configured" || state == "configuring" {
 			// netplan may know the link by its MAC address alone.
 			if strings.HasPrefix(filepath.Base(setting(file, "NETWORK_FILE")), "10-netplan-") {
@@ -77,7 +73,7 @@ func (m *managers) of(l *link) string {
 		}
 	}
 	if m.nm {
-		file := m.text(filepath.Join(nmDevices, index))
+		file := textOf(filepath.Join(nmDevices, index))
 		if setting(file, "managed") == "true" && !m.adopted[setting(file, "connection-uuid")] {
 			return "networkmanager"
 		}
@@ -91,11 +87,11 @@ func (m *managers) of(l *link) string {
 	return ""
 }
 
-// text is what a file holds, empty where it is not there.
-func (m *managers) text(path string) string {
+// textOf is what a regular file holds, empty where it cannot be read.
+func textOf(path string) string {
 	text, err := readSmall(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.unread = append(m.unread, err)
+	if err != nil {
+		return ""
 	}
 	return text
 }

@@ -14,7 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/host"
 	"virt-mtu/internal/oneline"
@@ -45,7 +48,9 @@ func readOVS(links []link, routes *routes) (*host.OVS, error) {
 		}
 		return nil, nil
 	}
-	out, err := vsctl(filepath.Join(dir, "db.sock"))
+	ctx, cancel := context.WithTimeout(context.Background(), ovsTimeout+time.Second)
+	defer cancel()
+	out, err := listOVS(ctx, filepath.Join(dir, "db.sock"))
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +70,38 @@ func ovsRunDir() string {
 	return ""
 }
 
-// vsctl prints three tables, one after the other.
-func vsctl(socket string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), ovsTimeout+time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "ovs-vsctl", "--db=unix:"+socket,
-		"--timeout="+strconv.Itoa(int(ovsTimeout/time.Second)), "--format=json",
-		"--", "--columns=name,datapath_type,ports", "list", "Bridge",
-		"--", "--columns=_uuid,name,tag,interfaces,external_ids", "list", "Port",
-		"--", "--columns=_uuid,name,type,mtu,mtu_request,options,statistics", "list", "Interface")
+// ovsTables are the tables that are read, with what is read of each.
+var ovsTables = []struct{ name, columns string }{
+	{"Bridge", "name,datapath_type,ports"},
+	{"Port", "_uuid,name,tag,interfaces,external_ids"},
+	{"Interface", "_uuid,name,type,mtu,mtu_request,options,statistics"},
+}
+
+// listOVS prints ovsTables, one after the other. Old releases lack a column
+// (mtu_request is there from 2.6 on), and then print nothing at all. Whole rows are
+// there in any release, but take twice the time.
+func listOVS(ctx context.Context, socket string) ([]byte, error) {
+	var some, whole []string
+	for _, t := range ovsTables {
+		some = append(some, "--", "--columns="+t.columns, "list", t.name)
+		whole = append(whole, "--", "list", t.name)
+	}
+	out, err := vsctl(ctx, socket, some)
+	if err != nil && strings.Contains(err.Error(), "does not contain a column") { // lib/db-ctl-base.c
+		return vsctl(ctx, socket, whole)
+	}
+	return out, err
+}
+
+// vsctl runs ovs-vsctl as PATH has it: its place is the distribution's choice, or
+// /usr/local's. Where virt-mtu has rights that its caller has not, sudo (secure_path)
+// or systemd has set PATH.
+func vsctl(ctx context.Context, socket string, commands []string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "ovs-vsctl", append([]string{"--db=unix:" + socket,
+		"--timeout=" + strconv.Itoa(int(ovsTimeout/time.Second)), "--format=json"}, commands...)...)
+	// It may be a wrapper: what it has started ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	out, said := &bounded{room: maxOVS}, &bounded{room: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, said
@@ -108,7 +136,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // decodeOVS reads the tables of bridges, ports and interfaces.
 func decodeOVS(out []byte, runDir string, routes *routes) (*host.OVS, error) {
-	var tables [3][]row
+	tables := make([][]row, len(ovsTables))
 	d := json.NewDecoder(bytes.NewReader(out))
 	for i := range tables {
 		var err error
@@ -179,15 +207,52 @@ func ovsInterface(r row, ovn bool, runDir string, routes *routes) host.OVSInterf
 	return i
 }
 
-// ovsTunnel reads a tunnel's options. Each address may be "flow": the flows name it.
+// ovsTunnel reads a tunnel's options (lib/netdev-vport.c). Each address may be "flow":
+// the flows name it.
 func ovsTunnel(kind string, family int, options map[string]string) *tunnel {
-	t := &tunnel{Tunnel: host.Tunnel{Family: family, External: options["remote_ip"] == "flow"}}
-	if kind == "gre" || kind == "ip6gre" {
+	t := &tunnel{Tunnel: host.Tunnel{Family: family, External: options["remote_ip"] == "flow", Unsure: unsure(options)}}
+	switch kind {
+	case "gre", "ip6gre":
 		t.Key = options["key"] != "" || options["out_key"] != "" // "0" and "flow" too
+		for _, field := range []string{"csum", "seq"} {
+			if options[field] == "true" {
+				t.OptionBytes += greField
+			}
+		}
+	case "erspan", "ip6erspan":
+		switch options["erspan_ver"] {
+		case "2":
+			t.OptionBytes += erspanV2
+		case "flow":
+			t.Unsure = true
+		}
+	}
+	if options["packet_type"] == "legacy_l3" {
+		t.OptionBytes -= ethernet
 	}
 	t.local, _ = netip.ParseAddr(options["local_ip"])
 	if to, err := netip.ParseAddr(options["remote_ip"]); err == nil {
 		t.add(remote{address: to})
 	}
 	return t
+}
+
+// ovsIPsec are the options each of which puts a tunnel into IPsec. What that takes is
+// agreed with the far end. The last two were in releases before 2.11.
+var ovsIPsec = []string{"psk", "remote_cert", "remote_name", "certificate", "peer_cert"}
+
+// unsure tells whether a tunnel takes more than can be told from its options.
+func unsure(options map[string]string) bool {
+	for _, o := range ovsIPsec {
+		if _, ok := options[o]; ok {
+			return true
+		}
+	}
+	for ext := range strings.SplitSeq(options["exts"], ",") {
+		// These two use what is reserved in VXLAN's header.
+		if ext != "" && ext != "gbp" && ext != "gpe" {
+			return true
+		}
+	}
+	return false
 }

@@ -1,13 +1,17 @@
 package collect
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"virt-mtu/internal/encap"
 	"virt-mtu/internal/host"
 	"virt-mtu/test/netns"
 	"virt-mtu/test/ovs"
@@ -37,6 +41,7 @@ func TestIntegrationOVS(t *testing.T) {
 			"add-port ovs1 vxf -- set interface vxf type=vxlan options:remote_ip=flow options:key=flow options:dst_port=4790",
 			"add-port ovs1 gre -- set interface gre type=gre options:remote_ip=198.51.100.9 options:key=flow",
 			"add-port ovs1 grenokey -- set interface grenokey type=gre options:remote_ip=203.0.113.9",
+			"add-port ovs1 gre3 -- set interface gre3 type=gre options:remote_ip=192.0.2.11 options:packet_type=legacy_l3",
 			"add-port ovs1 ovn-h2 -- set interface ovn-h2 type=geneve options:remote_ip=2001:db8::9 options:key=flow -- set port ovn-h2 external_ids:ovn-chassis-id=h2",
 			"add-port ovs1 gnv -- set interface gnv type=geneve options:remote_ip=192.0.2.10",
 			// Without DPDK the port is there and does not work.
@@ -64,6 +69,7 @@ func TestIntegrationOVS(t *testing.T) {
 			{Name: "ovs1", Datapath: "netdev", Ports: []host.OVSPort{
 				one(host.OVSInterface{Name: "gnv", Type: "geneve", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{{Address: "192.0.2.10", Underlay: "un0"}}}}),
 				one(host.OVSInterface{Name: "gre", Type: "gre", Tunnel: &host.Tunnel{Family: 4, Key: true, Remotes: []host.Remote{{Address: "198.51.100.9", Underlay: "un0", MTU: 1400}}}}),
+				one(host.OVSInterface{Name: "gre3", Type: "gre", Tunnel: &host.Tunnel{Family: 4, OptionBytes: -14, Remotes: []host.Remote{{Address: "192.0.2.11", Underlay: "un0"}}}}),
 				one(host.OVSInterface{Name: "grenokey", Type: "gre", Tunnel: &host.Tunnel{Family: 4, Remotes: []host.Remote{{Address: "203.0.113.9"}}}}),
 				one(host.OVSInterface{Name: "ovn-h2", Type: "geneve", Tunnel: &host.Tunnel{Family: 6, OptionBytes: 8, Remotes: []host.Remote{{Address: "2001:db8::9", Underlay: "un0"}}}}),
 				one(host.OVSInterface{Name: "ovs1", Type: "internal", MTU: 1500}),
@@ -77,6 +83,22 @@ func TestIntegrationOVS(t *testing.T) {
 		if diff := cmp.Diff(want, got.OVS); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
+
+		// An old release, which knows no mtu_request.
+		t.Run("a missing column", func(t *testing.T) {
+			real, err := exec.LookPath("ovs-vsctl")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", vsctlThat(t, `case $* in *mtu_request*)
+				echo >&2 'ovs-vsctl: Interface does not contain a column whose name matches "mtu_request"'; exit 1;;
+			esac
+			exec `+real+` "$@"`)+":/nowhere")
+			s := Read()
+			if diff := cmp.Diff(want, s.OVS); diff != "" || len(s.Unread) > 0 {
+				t.Errorf("unread %q (-want +got):\n%s", s.Unread, diff)
+			}
+		})
 
 		// What is wrong is said, and the links are still there.
 		for _, tt := range []struct {
@@ -109,6 +131,86 @@ func vsctlThat(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// What an ovs-vsctl that hangs has started ends with it.
+func TestVsctlHangs(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	t.Setenv("PATH", vsctlThat(t, "sleep 60 & echo $! >"+pid+".new; mv "+pid+".new "+pid+"; wait"))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { // as soon as there is a child
+		for ; ctx.Err() == nil; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(pid); err == nil {
+				cancel()
+			}
+		}
+	}()
+	start := time.Now()
+	if _, err := vsctl(ctx, "/nowhere", nil); err == nil || time.Since(start) > 20*time.Second {
+		t.Errorf("error %v after %v", err, time.Since(start))
+	}
+	child, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") { // who reaps it is not our business
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("its child runs on: %s", stat)
+		}
+	}
+}
+
+// What a tunnel's options come to, on an underlay of 1500.
+func TestOVSTunnel(t *testing.T) {
+	const gre, l3 = "gre", "packet_type=legacy_l3"
+	for _, tt := range []struct {
+		kind, options string
+		want          int // 0: not known
+		unsure        bool
+	}{
+		{gre, "", 1462, false},
+		{gre, "key=5", 1458, false},
+		{gre, "in_key=5", 1462, false},
+		{gre, "csum=true", 1458, false},
+		{gre, "csum=false", 1462, false},
+		{gre, "seq=true", 1458, false},
+		{gre, "key=flow csum=true seq=true", 1450, false},
+		{"ip6gre", "csum=true", 1438, false},
+		{gre, l3, 1476, false},
+		{gre, "key=5 csum=true " + l3, 1468, false},
+		{gre, "packet_type=legacy_l2", 1462, false},
+		{gre, "packet_type=ptap", 1462, false},
+		{"erspan", "", 1450, false},
+		{"erspan", "erspan_ver=1 key=5", 1450, false},
+		{"erspan", "erspan_ver=2", 1446, false},
+		{"erspan", "erspan_ver=flow", 1450, true},
+		{"ip6erspan", "erspan_ver=2", 1426, false},
+		{"vxlan", "csum=true", 1450, false}, // UDP's, which is there in any case
+		{"vxlan", "exts=gbp", 1450, false},
+		{"vxlan", "exts=gpe,gbp", 1450, false},
+		{"vxlan", "exts=gpe " + l3, 1464, false},
+		{"vxlan", "exts=gbp,new", 1450, true},
+		{"vxlan", "psk=secret", 1450, true},
+		{"geneve", "remote_name=far", 1450, true},
+		{"geneve", "remote_cert=/etc/far.pem", 1450, true},
+		{gre, "certificate=/etc/near.pem", 1462, true},
+		{"geneve", l3, 0, false}, // Open vSwitch refuses it
+	} {
+		options := map[string]string{}
+		for _, o := range strings.Fields(tt.options) {
+			key, value, _ := strings.Cut(o, "=")
+			options[key] = value
+		}
+		got := ovsTunnel(tt.kind, ovsTunnels[tt.kind], options)
+		cost, ok := encap.OVSTunnel(tt.kind, got.Key, got.Family, got.OptionBytes)
+		if left := 1500 - cost.Bytes; ok != (tt.want > 0) || ok && left != tt.want || got.Unsure != tt.unsure {
+			t.Errorf("%s %s: %d is left (%v), unsure %v; want %d, %v", tt.kind, tt.options, left, ok, got.Unsure, tt.want, tt.unsure)
+		}
+	}
 }
 
 func TestIntegrationOVSWithoutSocket(t *testing.T) {

@@ -18,15 +18,25 @@ type form struct {
 	bound         uint16
 	local, remote [2]uint16 // IPv4, IPv6
 	external      uint16
-	oflags        uint16 // GRE's flags of what is sent
-	flags         uint16 // IPv6 tunnels' flags
-	numbered      bool   // a sequence number is part of its fixed header
+	oflags        uint16    // GRE's flags of what is sent
+	flags         uint16    // IPv6 tunnels' flags
+	wrap          [2]uint16 // what is put around it, and its flags
+	erspan        uint16    // version of ERSPAN
+	numbered      bool      // a sequence number is part of its fixed header
 }
 
-// What tunnels carry beyond the fixed part of their headers, in bytes.
+// What tunnels carry beyond the fixed part of their headers, or can do without, in bytes.
 const (
 	encapLimit = 8 // the option of ip6_tunnel and ip6_gre, with its padding (RFC 2473)
 	greField   = 4 // checksum and sequence number each
+	erspanV2   = 4 // its header is 12 bytes, that of version 1 is 8 (include/net/erspan.h)
+	// noERSPAN: version 0, type I, has neither that header nor a sequence number
+	// (erspan_tunnel_init, net/ipv4/ip_gre.c).
+	noERSPAN = 8 + greField
+	ethernet = 14
+	fou      = 8       // a UDP header
+	gue      = fou + 4 // and struct guehdr (include/net/gue.h)
+	gueCsum  = 4 + 4   // GUE_LEN_PRIV, GUE_PLEN_REMCSUM
 )
 
 // forms by kind (include/uapi/linux/if_link.h, if_tunnel.h).
@@ -50,6 +60,7 @@ func gre(family int) form {
 	f := form{
 		family: family, bound: nl.IFLA_GRE_LINK, external: nl.IFLA_GRE_COLLECT_METADATA, oflags: nl.IFLA_GRE_OFLAGS,
 		local: [2]uint16{nl.IFLA_GRE_LOCAL}, remote: [2]uint16{nl.IFLA_GRE_REMOTE},
+		wrap: [2]uint16{nl.IFLA_GRE_ENCAP_TYPE, nl.IFLA_GRE_ENCAP_FLAGS},
 	}
 	if family == 6 {
 		f.flags = nl.IFLA_GRE_FLAGS
@@ -58,8 +69,9 @@ func gre(family int) form {
 }
 
 func erspan(family int) form {
+	const version = 22 // IFLA_GRE_ERSPAN_VER
 	f := gre(family)
-	f.numbered = true
+	f.numbered, f.erspan = true, version
 	return f
 }
 
@@ -67,6 +79,7 @@ func ipTunnel(family int) form {
 	f := form{
 		family: family, bound: nl.IFLA_IPTUN_LINK, external: nl.IFLA_IPTUN_COLLECT_METADATA,
 		local: [2]uint16{nl.IFLA_IPTUN_LOCAL}, remote: [2]uint16{nl.IFLA_IPTUN_REMOTE},
+		wrap: [2]uint16{nl.IFLA_IPTUN_ENCAP_TYPE, nl.IFLA_IPTUN_ENCAP_FLAGS},
 	}
 	if family == 6 {
 		f.flags = nl.IFLA_IPTUN_FLAGS
@@ -91,6 +104,7 @@ type remote struct {
 
 func (f form) decode(data []byte) *tunnel {
 	t := &tunnel{Tunnel: host.Tunnel{Family: f.family}}
+	var wrap, wrapFlags uint16
 	for attr, value := range attrs(data) {
 		switch attr {
 		case 0:
@@ -111,9 +125,50 @@ func (f form) decode(data []byte) *tunnel {
 			if len(value) == 4 && number(value)&ignore == 0 {
 				t.OptionBytes += encapLimit
 			}
+		case f.wrap[0]:
+			wrap = short(value)
+		case f.wrap[1]:
+			wrapFlags = short(value)
+		case f.erspan:
+			t.erspan(value)
 		}
 	}
+	t.wrapped(wrap, wrapFlags)
 	return t
+}
+
+// wrapped takes what is put around a tunnel's header (enum tunnel_encap_types,
+// if_tunnel.h; fou_encap_hlen and gue_encap_hlen, net/ipv4/fou_core.c).
+func (t *tunnel) wrapped(in, flags uint16) {
+	const inNone, inFOU, inGUE, remoteChecksum = 0, 1, 2, 1 << 2
+	switch in {
+	case inNone:
+	case inFOU:
+		t.OptionBytes += fou
+	case inGUE:
+		t.OptionBytes += gue
+		if flags&remoteChecksum != 0 {
+			t.OptionBytes += gueCsum
+		}
+	default:
+		t.Unsure = true
+	}
+}
+
+// erspan takes the version of an ERSPAN tunnel. Without one it is 1.
+func (t *tunnel) erspan(version []byte) {
+	if len(version) != 1 {
+		return
+	}
+	switch version[0] {
+	case 0:
+		t.OptionBytes -= noERSPAN
+	case 1:
+	case 2:
+		t.OptionBytes += erspanV2
+	default:
+		t.Unsure = true
+	}
 }
 
 // gre takes the flags of the header that a GRE tunnel sends (if_tunnel.h).

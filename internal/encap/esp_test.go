@@ -43,7 +43,7 @@ func TestIPsecLargestThatFits(t *testing.T) {
 			for _, family := range []int{4, 6} {
 				t.Run(fmt.Sprintf("%+v/%d", s, family), func(t *testing.T) {
 					for underlay := 200; underlay <= 9100; underlay++ {
-						_, mtu, err := Stack(underlay, []string{"ipsec"}, Options{family, s})
+						_, mtu, err := Stack(underlay, []string{"ipsec"}, Options{Family: family, IPsec: s})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -77,7 +77,7 @@ func TestIPsec(t *testing.T) {
 		{IPsec{Cipher: "3des-cbc-sha1"}, 4, 1446},              // 1452, 1448 in blocks of 8
 		{IPsec{Cipher: "aes-cbc-sha512", NATT: true}, 6, 1390}, // 1500-40-8-8-16-32 = 1396, 1392 in blocks
 	} {
-		if _, mtu, err := Stack(1500, []string{"ipsec"}, Options{tt.family, tt.s}); err != nil || mtu != tt.want {
+		if _, mtu, err := Stack(1500, []string{"ipsec"}, Options{Family: tt.family, IPsec: tt.s}); err != nil || mtu != tt.want {
 			t.Errorf("%+v over IPv%d: %d, %v; want %d", tt.s, tt.family, mtu, err, tt.want)
 		}
 	}

@@ -14,6 +14,9 @@ var ErrTooSmall = errors.New("IPv4 needs an MTU of 68 at least (RFC 791)")
 type Options struct {
 	Family int // of every outer IP header: 4 or 6
 	IPsec  IPsec
+	// EncapLimit: the layers of Limited, over IPv6, are Linux's devices as they are
+	// without `encaplimit none`: with an option behind the outer header.
+	EncapLimit bool
 }
 
 // Stack puts the layers called names onto an underlay, in the order from the wire
@@ -53,9 +56,13 @@ func resolve(names []string, o Options) ([]proto, error) {
 		case p.outer != nil && !slices.Contains(p.outer, o.Family):
 			return nil, fmt.Errorf("%s over IPv%d: its outer header is IPv%d", name, o.Family, p.outer[0])
 		}
-		if n := len(rows); n > 0 && p.on == frames && rows[n-1].gives == packets {
-			below := rows[n-1].name
-			return nil, fmt.Errorf("%s within %s: %s carries IP packets, and %s needs Ethernet frames", name, below, below, name)
+		if len(rows) > 0 {
+			switch below := rows[len(rows)-1]; {
+			case p.on == frames && below.gives == packets:
+				return nil, fmt.Errorf("%s within %s: %s carries IP packets, and %s needs Ethernet frames", name, below.name, below.name, name)
+			case !below.carries(o.Family): // also where ESP has the packet's own header
+				return nil, fmt.Errorf("%s within %s: %s carries IPv%d only, and the IP header of %s is IPv%d", name, below.name, below.name, below.inner[0], name, o.Family)
+			}
 		}
 		rows = append(rows, p)
 	}
@@ -70,7 +77,11 @@ func (p proto) place(below []proto, room int, o Options) (Layer, error) {
 	case p.esp:
 		return o.IPsec.layer(p.name, room, o.Family)
 	}
-	return p.layer(o.Family, 0), nil
+	l := p.layer(o.Family, 0)
+	if o.EncapLimit && p.limited && o.Family == 6 {
+		l = newLayer(p.name, slices.Insert(l.Parts, 1, encapLimit))
+	}
+	return l, nil
 }
 
 func layerNames() []string {

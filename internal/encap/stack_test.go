@@ -63,6 +63,46 @@ func TestStack(t *testing.T) {
 	}
 }
 
+// The kernel's default MTUs on 1500 are 1452 (ip6tnl), 1448 (ip6gre) less Ethernet's 14
+// for ip6gretap.
+func TestStackEncapLimit(t *testing.T) {
+	for _, tt := range []struct {
+		layers       string
+		family       int
+		without, has int // what is left of 1500
+	}{
+		{"ipip", 6, 1460, 1452},
+		{"gre-nokey", 6, 1442, 1434},
+		{"gre", 6, 1438, 1430},
+		{"gre ipip", 6, 1398, 1382},
+		{"ipip", 4, 1480, 1480},
+		{"vxlan", 6, 1430, 1430},
+	} {
+		o := Options{Family: tt.family}
+		for limit, want := range map[bool]int{false: tt.without, true: tt.has} {
+			o.EncapLimit = limit
+			if layers, mtu, err := Stack(1500, strings.Fields(tt.layers), o); mtu != want || err != nil {
+				t.Errorf("%s over IPv%d, limit %v: %d, %v; want %d: %v", tt.layers, tt.family, limit, mtu, err, want, layers)
+			}
+		}
+	}
+	if got := strings.Join(Limited(), " "); got != "gre gre-nokey ipip" {
+		t.Errorf("limited: %s", got)
+	}
+}
+
+func TestCarries(t *testing.T) {
+	for _, tt := range []struct {
+		layers string
+		v4     bool
+	}{{"", true}, {"vxlan", true}, {"sit", false}, {"wireguard sit", false}} {
+		layers := must(t, tt.layers)
+		if Carries(layers, 4) != tt.v4 || !Carries(layers, 6) {
+			t.Errorf("%s: carries IPv4: %v", tt.layers, !tt.v4)
+		}
+	}
+}
+
 func TestStackParts(t *testing.T) {
 	got, _, err := Stack(1500, []string{"qinq", "geneve-ovn", "qinq"}, Options{Family: 4})
 	if err != nil {
@@ -108,6 +148,10 @@ func TestStackErrors(t *testing.T) {
 		{1500, "gre-ip", Options{}, false, "no layer"}, // a row, but no name of calc's
 		{1500, "erspan", Options{}, false, "no layer"},
 		{1500, "sit", Options{Family: 6}, false, "its outer header is IPv4"},
+		{1500, "sit vxlan", Options{Family: 4}, false, "vxlan within sit: sit carries IPv6 only, and the IP header of vxlan is IPv4"},
+		{1500, "vxlan sit sit", Options{Family: 4}, false, "sit within sit: sit carries IPv6 only"},
+		{1500, "sit ipsec", Options{Family: 4, IPsec: IPsec{Transport: true}}, false, "ipsec within sit: "},
+		{1500, "sit vlan", Options{Family: 4}, false, "sit carries IP packets, and vlan needs Ethernet frames"},
 		{1500, "ipsec", Options{IPsec: IPsec{Cipher: "rot13"}}, false, `no cipher "rot13": they are aes-gcm, `},
 		{1500, "wireguard vlan", Options{}, false, "vlan within wireguard: wireguard carries IP packets, and vlan needs Ethernet frames"},
 		{1500, "ipip qinq", Options{}, false, "qinq within ipip"},

@@ -44,7 +44,9 @@ var ovs = []device{
 // outer header, 4 or 6, which is not looked at where the kind has only one;
 // optionBytes: what its packets carry beyond their fixed headers, as 8 in OVN's
 // Geneve, 8 of the encapsulation limit that the kernel's ip6 tunnels have unless it is
-// "none", 4 in ERSPAN version 2. False: it is not known.
+// "none", 4 in ERSPAN version 2; less than 0 where they lack some of the fixed headers:
+// -12 in ERSPAN type I, -14 where Open vSwitch's gre carries no Ethernet. False: it is
+// not known.
 func Tunnel(kind string, key bool, family, optionBytes int) (Layer, bool) {
 	return tunnel(kernel, kind, key, family, optionBytes)
 }
@@ -56,7 +58,7 @@ func OVSTunnel(kind string, key bool, family, optionBytes int) (Layer, bool) {
 
 func tunnel(devices []device, kind string, key bool, family, optionBytes int) (Layer, bool) {
 	i := slices.IndexFunc(devices, func(d device) bool { return d.kind == kind })
-	if i < 0 || optionBytes < 0 {
+	if i < 0 {
 		return Layer{}, false
 	}
 	d := devices[i]
@@ -70,6 +72,14 @@ func tunnel(devices []device, kind string, key bool, family, optionBytes int) (L
 	p, ok := lookup(row)
 	if !ok || p.outer != nil && !slices.Contains(p.outer, family) {
 		return Layer{}, false
+	}
+	if optionBytes < 0 {
+		bare, ok := lookup(p.bare)
+		optionBytes += p.layer(family, 0).Bytes - bare.layer(family, 0).Bytes
+		if !ok || optionBytes < 0 {
+			return Layer{}, false
+		}
+		p = bare
 	}
 	l := p.layer(family, optionBytes)
 	l.Name = kind

@@ -35,6 +35,10 @@ func TestTunnel(t *testing.T) {
 		{"kernel", Tunnel, "ip6gretap", true, 6, 8, 70},
 		{"kernel", Tunnel, "erspan", false, 4, 0, 50},
 		{"kernel", Tunnel, "ip6erspan", true, 6, 0, 70},
+		{"kernel", Tunnel, "erspan", false, 4, -12, 38}, // type I
+		{"kernel", Tunnel, "erspan", false, 4, -4, 46},  // the same in FOU
+		{"kernel", Tunnel, "erspan", false, 4, -13, -1},
+		{"kernel", Tunnel, "ipip", false, 4, -1, -1},
 		{"kernel", Tunnel, "gre", false, 4, 0, 24},
 		{"kernel", Tunnel, "gre", true, 4, 0, 28},
 		{"kernel", Tunnel, "ip6gre", false, 6, 0, 44},
@@ -60,6 +64,11 @@ func TestTunnel(t *testing.T) {
 		{"OVS", OVSTunnel, "gre", true, 4, 0, 42},
 		{"OVS", OVSTunnel, "gre", true, 6, 0, 62},
 		{"OVS", OVSTunnel, "ip6gre", true, 6, 0, 62},
+		{"OVS", OVSTunnel, "gre", false, 4, -14, 24},
+		{"OVS", OVSTunnel, "gre", true, 4, -10, 32}, // and a checksum
+		{"OVS", OVSTunnel, "gre", false, 4, -15, -1},
+		{"OVS", OVSTunnel, "vxlan", false, 6, -14, 56},
+		{"OVS", OVSTunnel, "geneve", false, 4, -14, -1},
 		{"OVS", OVSTunnel, "erspan", false, 4, 0, 50},
 		{"OVS", OVSTunnel, "erspan", false, 6, 4, 74},
 		{"OVS", OVSTunnel, "gretap", false, 4, 0, -1},

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
+
+	"virt-mtu/internal/host"
 )
 
 // maxSize bounds what Decode reads, in bytes: some 100,000 domains.
@@ -14,10 +17,10 @@ const maxSize = 256 << 20
 
 // Decode reads Facts that Encode has written, here or elsewhere, by this virt-mtu or
 // a newer one: a field that it does not know it passes over, and one that is missing
-// stays zero. What is in them is as trustworthy as whoever wrote them.
+// stays zero. What is in them is as trustworthy as whoever wrote them; but its lists
+// have bounds, its links names that a link can have, and its findings are of the table.
 //
-// It keeps all of the input until it is done, as encoding/json's Decoder does too for
-// anything that is one object.
+// It keeps all of the input until it is done, to say where in it something is wrong.
 func Decode(r io.Reader) (Facts, error) {
 	src, err := input(r, maxSize)
 	if err != nil {
@@ -46,38 +49,55 @@ func decode(src []byte) (Facts, error) {
 	case start[0] != '{':
 		return Facts{}, errors.New("the input is not a JSON object, as virt-mtu facts writes it")
 	}
-	// First, so that facts of another version are told from broken ones.
-	var v struct {
-		Version *int `json:"version"`
-	}
-	if err := json.Unmarshal(src, &v); err != nil {
+	if err := version(src); err != nil {
 		return Facts{}, place(err, src)
-	}
-	switch {
-	case v.Version == nil:
-		return Facts{}, fmt.Errorf("there is no version in the input: this virt-mtu reads version %d, as virt-mtu facts writes it", Version)
-	case *v.Version != Version:
-		return Facts{}, fmt.Errorf("facts are of version %d, this virt-mtu reads version %d: take the same virt-mtu on both hosts", *v.Version, Version)
 	}
 	var f Facts
-	if err := json.Unmarshal(src, &f); err != nil {
+	w := newWalker(src)
+	if err := w.document(reflect.ValueOf(&f).Elem()); err != nil {
 		return Facts{}, place(err, src)
+	}
+	for i, l := range f.Links {
+		if !host.ValidName(l.Name) {
+			return Facts{}, fmt.Errorf("links[%d].name is %.100q, which no link can be called", i, l.Name)
+		}
+	}
+	for i := range f.Hook {
+		f.Hook[i] = rebuilt(f.Hook[i])
 	}
 	return f, nil
 }
 
-// place says where in src encoding/json failed.
+// version reads no further than the version, which Encode writes first: facts of another
+// are told from broken ones, however long they are and wherever they end.
+func version(src []byte) error {
+	var v *int
+	w := newWalker(src)
+	if err := w.find("version", reflect.ValueOf(&v).Elem()); err != nil {
+		return err
+	}
+	switch {
+	case v == nil:
+		return misfit(fmt.Sprintf("there is no version in the input: this virt-mtu reads version %d, as virt-mtu facts writes it", Version))
+	case *v != Version:
+		return misfit(fmt.Sprintf("facts are of version %d, this virt-mtu reads version %d: take the same virt-mtu on both hosts", *v, Version))
+	}
+	return nil
+}
+
+// place says where in src there is no JSON. That encoding/json itself knows only
+// where it has read all at once.
 func place(err error, src []byte) error {
+	if errors.As(err, new(misfit)) {
+		return err
+	}
+	err = json.Unmarshal(src, &passed{})
 	var syntax *json.SyntaxError
-	var mistyped *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax) && cutOff(syntax, src):
 		return fmt.Errorf("the input is cut off: it ends at byte %d within the JSON object", len(src))
 	case errors.As(err, &syntax):
 		return fmt.Errorf("byte %d: %w", syntax.Offset, syntax)
-	case errors.As(err, &mistyped):
-		field := strings.TrimPrefix(mistyped.Field, "Snapshot.") // embedded: no key of the JSON
-		return fmt.Errorf("byte %d: %s is a JSON %s, which does not fit", mistyped.Offset, field, mistyped.Value)
 	}
 	return err
 }

@@ -2,13 +2,13 @@ package facts
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
 	"slices"
 
 	"virt-mtu/internal/host"
+	"virt-mtu/internal/jsonout"
 )
 
 // Encode writes the Facts as JSON. The same Facts are the same bytes: it sorts the
@@ -16,10 +16,7 @@ import (
 func (f *Facts) Encode(w io.Writer) error {
 	f.sort()
 	fill(reflect.ValueOf(f).Elem())
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(f); err != nil {
+	if err := jsonout.Write(w, f); err != nil {
 		return fmt.Errorf("write facts: %w", err)
 	}
 	return nil

@@ -117,6 +117,8 @@ func TestDecode(t *testing.T) {
 		{"nothing but a version", ` {"version":1}` + "\r\n\t ", Facts{Version: 1}},
 		{"what is not known", `{"version":1,"later":{"a":[1]},"host":"kvm1","links":[{"name":"lo","color":"red"}],"domains":[{"name":"a","xml":null}]}`,
 			Facts{Version: 1, Snapshot: host.Snapshot{Host: "kvm1", Links: []host.Link{{Name: "lo"}}}, Domains: []Domain{{Name: "a"}}}},
+		{"other spellings, as encoding/json reads them", `{"Version":1,"LINKS":[{"Name":"gre1","tunnel":{"Remotes":[{"Address":"192.0.2.1"}]}}]}`,
+			Facts{Version: 1, Snapshot: host.Snapshot{Links: []host.Link{{Name: "gre1", Tunnel: &host.Tunnel{Remotes: []host.Remote{{Address: "192.0.2.1"}}}}}}}},
 		{"null for nothing", `{"version":1,"links":null,"ovs":null,"hook":null,"host":null}`, Facts{Version: 1}},
 	} {
 		got, err := Decode(strings.NewReader(tt.in))
@@ -143,6 +145,21 @@ func TestDecodeErrors(t *testing.T) {
 		{"two of them", `{"version":1}{"version":1}`, "byte 14: invalid character '{' after top-level value"},
 		{"broken", `{"version":1,}`, "byte 14: invalid character '}' looking for beginning of object key string"},
 		{"NUL", "{\"version\":1}\x00", `byte 14: invalid character '\x00' after top-level value`},
+		{"version twice", `{"version":1,"version":1}`, "byte 22: version comes twice"},
+		{"two versions", `{"version":2,"version":1}`, "facts are of version 2, this virt-mtu reads version 1: take the same virt-mtu on both hosts"},
+		{"two versions, ours first", `{"version":1,"Version":2}`, "byte 22: version comes twice"},
+		{"links twice", `{"version":1,"links":[{"name":"lo"}],"links":[]}`, "byte 44: links comes twice"},
+		{"later version, cut off", `{"version":2,"links":[{"na`, "facts are of version 2, this virt-mtu reads version 1: take the same virt-mtu on both hosts"},
+		{"version last, cut off", `{"links":[],"host":"a"`, "the input is cut off: it ends at byte 22 within the JSON object"},
+		{"link without a name", `{"version":1,"links":[{"name":"lo"},{"mtu":1500}]}`, `links[1].name is "", which no link can be called`},
+		{"no link at all", `{"version":1,"links":[null]}`, `links[0].name is "", which no link can be called`},
+		{"path for a name", `{"version":1,"links":[{"name":"../eth0"}]}`, `links[0].name is "../eth0", which no link can be called`},
+		{"escape for a name", `{"version":1,"links":[{"name":"\u001b[2J\n"}]}`, `links[0].name is "\x1b[2J\n", which no link can be called`},
+		{"long name", `{"version":1,"links":[{"name":"0123456789abcdef"}]}`, `links[0].name is "0123456789abcdef", which no link can be called`},
+		{"another type within a list's element", `{"version":1,"domains":[{"guests":[{"mtu":1},{"mtu":true}]}]}`, "byte 56: domains.guests.mtu is a JSON bool, which does not fit"},
+		{"a list for an object", `{"version":1,"ovs":[1]}`, "byte 20: ovs is a JSON array, which does not fit"},
+		{"an object for a list", `{"version":1,"links":{"a":[1]}}`, "byte 22: links is a JSON object, which does not fit"},
+		{"a list for a string", `{"version":1,"host":["a"]}`, "byte 21: host is a JSON array, which does not fit"},
 		{"too deep", strings.Repeat(`{"a":`, 10001), "byte 50001: invalid character '{' exceeded max depth"},
 	} {
 		_, err := Decode(strings.NewReader(tt.in))
@@ -181,7 +198,7 @@ func TestInputLimit(t *testing.T) {
 // FuzzDecode: what comes in is refused, or goes out and comes in again the same.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":1}`))
-	f.Add([]byte(`{"version":1,"later":0,"ovs":{"bridges":null},"links":[{"tunnel":{}}],"domains":[{"guests":[{}]},{}]}`))
+	f.Add([]byte(`{"version":1,"later":0,"ovs":{"bridges":null},"links":[{"name":"gre1","tunnel":{"remotes":[{}]}}],"hook":[{"code":"x"}],"domains":[{"guests":[{}]},{}]}`))
 	f.Add([]byte(`{"version":2}`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		first, err := Decode(bytes.NewReader(src))

@@ -2,7 +2,10 @@
 // the severity of each. It is a table; who finds what is elsewhere.
 package finding
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // Severity of a finding, and status of what it is about.
 type Severity string
@@ -77,8 +80,22 @@ var severities = map[Code]Severity{
 	NotKnown: Unknown,
 }
 
-// rank orders severities for Worst: info counts as ok.
-var rank = map[Severity]int{OK: 0, Info: 0, Unknown: 1, Warning: 2, Critical: 3}
+// Known reports whether a code is one of the table.
+func Known(c Code) bool {
+	_, known := severities[c]
+	return known
+}
+
+// ranks order severities for Worst: info counts as ok.
+var ranks = map[Severity]int{OK: 0, Info: 0, Unknown: 1, Warning: 2, Critical: 3}
+
+// rank takes a severity that is none of ours, as another virt-mtu may have, for unknown.
+func rank(s Severity) int {
+	if r, ok := ranks[s]; ok {
+		return r
+	}
+	return ranks[Unknown]
+}
 
 // Worst returns the status that findings come to: critical, warning, unknown or ok.
 func Worst(all []Finding) Severity {
@@ -90,21 +107,38 @@ func Worst(all []Finding) Severity {
 }
 
 // Worse returns the worse of two, in the order critical, warning, unknown, ok; info
-// is ok.
+// is ok, and what is none of these is unknown.
 func Worse(a, b Severity) Severity {
-	if rank[b] > rank[a] {
-		return b
+	switch max(rank(a), rank(b)) {
+	case ranks[Critical]:
+		return Critical
+	case ranks[Warning]:
+		return Warning
+	case ranks[Unknown]:
+		return Unknown
 	}
-	if a == Info {
-		return OK
+	return OK
+}
+
+// repair has the codes in the order of repair, from the wire to the guest.
+var repair = []Code{
+	ConfigInvalid, NotKnown, OverlayAboveUnderlay, VFAbovePF, VethEndsDiffer, BridgeMissing, BridgeAboveUplink, BridgeBelowUplink,
+	MacvtapBelowLower, PeerMismatch, OVSPortLimits, UnmanagedTap, TapBelowBridge, ModelCannotCarry, GuestAboveSegment, GuestAboveBridge,
+	GuestNotTold, NeedsColdStart, WaitsForGuest,
+}
+
+// Order orders findings: the worst first, of one severity from the wire to the guest.
+func Order(a, b Finding) int {
+	if c := Compare(a.Severity, b.Severity); c != 0 {
+		return c
 	}
-	return a
+	return slices.Index(repair, a.Code) - slices.Index(repair, b.Code)
 }
 
 // Compare orders severities, the worst first; info stands before ok.
 func Compare(a, b Severity) int {
-	if rank[a] != rank[b] {
-		return rank[b] - rank[a]
+	if rank(a) != rank(b) {
+		return rank(b) - rank(a)
 	}
 	return cmp.Compare(a, b)
 }

@@ -12,6 +12,7 @@ func (f *Fixer) describeTaps(r *Result, taps []plan.Tap) {
 		switch {
 		case t.Raise:
 			r.Changed = true
+			r.raised++
 			r.notes = append(r.notes, fmt.Sprintf("tap %s: mtu %d -> %d (%s)", t.Device, t.MTU, t.Want, t.Reason))
 			if f.DryRun && t.Above {
 				r.notes = append(r.notes, fmt.Sprintf("bridge %s may go up with it: then more is done than is said here", t.Bridge))

@@ -36,10 +36,11 @@ type Result struct {
 	Interfaces []Interface `json:"interfaces"`
 
 	// retry: another try may bring another result.
-	retry bool
-	hint  string   // what to do about Error
-	notes []string // lines for people, about the domain as a whole
-	diff  []byte   // unified diff of the definition, without secrets
+	retry  bool
+	raised int      // taps
+	hint   string   // what to do about Error
+	notes  []string // lines for people, about the domain as a whole
+	diff   []byte   // unified diff of the definition, without secrets
 }
 
 func (r *Result) refused() bool {
@@ -82,8 +83,9 @@ type Interface struct {
 	Told    string      `json:"told"`    // virtio, manual, no
 	Pending string      `json:"pending"` // none, cold-start
 
-	set   int      // the definition's <mtu> after
-	notes []string // lines for people
+	set     int // the definition's <mtu> after
+	ignored bool
+	notes   []string // lines for people
 }
 
 // The values of Pending.
@@ -96,7 +98,7 @@ func newInterface(n plan.NIC) Interface {
 	i := Interface{
 		MAC: n.XML.MAC, Model: n.XML.Model, Type: n.XML.Type, Source: source(n.XML), Device: n.XML.Target,
 		Current: n.XML.MTU, Target: n.Target, Reason: n.Reason, Action: n.Action, Told: string(n.Told),
-		Pending: pendingNone, set: n.Set,
+		Pending: pendingNone, set: n.Set, ignored: n.Ignored,
 	}
 	i.notes = append(i.notes, n.Warnings...)
 	if n.Hint != "" {
@@ -115,6 +117,15 @@ func source(n domxml.NIC) string {
 	}
 	return n.Dev
 }
+
+// Raised is how many taps were raised.
+func (r *Result) Raised() int { return r.raised }
+
+// Notes are lines for people about the domain as a whole.
+func (r *Result) Notes() []string { return r.notes }
+
+// Ignored: the admin wants the NIC left alone.
+func (i *Interface) Ignored() bool { return i.ignored }
 
 // Hint says what to do about Error; empty: nothing beyond it.
 func (r *Result) Hint() string { return r.hint }

@@ -15,8 +15,9 @@ func (r *reader) put(l Link) {
 		if under = r.lowers(l.Name); len(under) > 0 {
 			l.Lower = under[0] // they sit on one link
 		}
-		// sysfs shows only what is in the same network namespace.
-		l.Away = l.Lower == ""
+		if l.Lower == "" { // sysfs shows only what is in the same network namespace
+			_, l.Away, _ = r.rtnl.under(l.Index)
+		}
 	case "bond", "team":
 		under = r.lowers(l.Name) // their members
 	case "veth":
@@ -45,9 +46,12 @@ func (r *reader) lowers(name string) []string {
 // peer is the other end of a veth; empty with away where that is in another network
 // namespace, and without where it cannot be told.
 func (r *reader) peer(l Link) (name string, away bool) {
-	index, here, err := otherEnd(l.Index)
-	if err != nil || !here {
-		return "", err == nil
+	if name, ok := r.ends[l.Name]; ok {
+		return name, false
+	}
+	index, away, err := r.rtnl.under(l.Index)
+	if err != nil || away || index == 0 {
+		return "", away
 	}
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
@@ -57,5 +61,6 @@ func (r *reader) peer(l Link) (name string, away bool) {
 	if unix.IoctlIfreq(r.sock, unix.SIOCGIFNAME, ifr) != nil {
 		return "", false
 	}
+	r.ends[ifr.Name()] = l.Name
 	return ifr.Name(), false
 }

@@ -48,13 +48,19 @@ type reader struct {
 	net     int // sysNet
 	virtual int // sysVirtual
 	sock    int // for ioctls
+	rtnl    rtnl
 	links   []Link
 	seen    map[string]bool
-	buf     [4096]byte // what sysfs shows in one file is at most a page
+	masters map[string]string // as far as they were read
+	ends    map[string]string // of veths, by the name of the other end
+	buf     [4096]byte        // what sysfs shows in one file is at most a page
 }
 
 func newReader() (*reader, error) {
-	r := &reader{net: -1, virtual: -1, sock: -1, seen: map[string]bool{}}
+	r := &reader{
+		net: -1, virtual: -1, sock: -1, rtnl: rtnl{fd: -1},
+		seen: map[string]bool{}, masters: map[string]string{}, ends: map[string]string{},
+	}
 	var err error
 	if r.net, err = openDir(unix.AT_FDCWD, sysNet); err == nil {
 		r.virtual, err = openDir(unix.AT_FDCWD, sysVirtual)
@@ -72,7 +78,7 @@ func newReader() (*reader, error) {
 }
 
 func (r *reader) close() {
-	for _, fd := range []int{r.net, r.virtual, r.sock} {
+	for _, fd := range []int{r.net, r.virtual, r.sock, r.rtnl.fd} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -116,7 +122,7 @@ func (r *reader) add(name string) {
 		if !ok {
 			continue
 		}
-		p.Master = name
+		p.Master, r.masters[port] = name, name
 		p.Tap = p.Kind == "tun" // a bridge takes Ethernet only: not one in TUN mode
 		if p.Kind == "veth" {
 			veths = append(veths, p)
@@ -140,7 +146,7 @@ func (r *reader) add(name string) {
 // An ioctl takes 1 to 2 us where a file of sysfs takes 10 to 15, and a bridge may
 // have 1,023 ports.
 func (r *reader) link(name string) (Link, bool) {
-	if !validName(name) || r.seen[name] {
+	if !ValidName(name) || r.seen[name] {
 		return Link{}, false
 	}
 	r.seen[name] = true
@@ -179,6 +185,9 @@ var kinds = map[string]string{
 // taps, which are many, are told apart without it. DEVTYPE is for kernels whose
 // ethtool knows hardware only: not all kinds have it.
 func (r *reader) kind(name string) (string, bool) {
+	if r.ends[name] != "" {
+		return "veth", true
+	}
 	if exists(r.virtual, name+"/tun_flags") {
 		return "tun", true
 	}
@@ -214,12 +223,15 @@ func kernelKind(name string) string {
 
 // master is the link whose port the link called name is, empty without one.
 func (r *reader) master(name string) string {
-	n, err := unix.Readlinkat(r.net, name+"/master", r.buf[:])
-	if err != nil {
-		return ""
+	if master, ok := r.masters[name]; ok {
+		return master
 	}
-	to := string(r.buf[:n])
-	return to[strings.LastIndexByte(to, '/')+1:]
+	to := ""
+	if n, err := unix.Readlinkat(r.net, name+"/master", r.buf[:]); err == nil {
+		to = string(r.buf[:n])
+	}
+	r.masters[name] = to[strings.LastIndexByte(to, '/')+1:]
+	return r.masters[name]
 }
 
 // number reads a file that holds one number: decimal, or with 0x.
@@ -256,9 +268,9 @@ func (r *reader) list(path string) ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// validName tells whether the kernel would let a link be called name
+// ValidName tells whether the kernel would let a link be called name
 // (dev_valid_name): only such a name becomes part of a path.
-func validName(name string) bool {
+func ValidName(name string) bool {
 	if name == "" || len(name) >= unix.IFNAMSIZ || name == "." || name == ".." {
 		return false
 	}

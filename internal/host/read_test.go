@@ -193,6 +193,46 @@ func TestIntegrationReadFullBridge(t *testing.T) {
 	})
 }
 
+// A bridge of containers alone: each port's other end is read, and rtnetlink is asked
+// once for each pair. The hook has two seconds for all that it does.
+func TestIntegrationReadFullOfVeths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes 1,000 veths")
+	}
+	netns.Run(t, func(t *testing.T) {
+		var batch strings.Builder
+		batch.WriteString("link add br0 type bridge\n")
+		for i := range 1000 {
+			fmt.Fprintf(&batch, "link add v%d type veth peer name w%d\nlink set v%d master br0\n", i, i, i)
+		}
+		netns.IP(t, batch.String())
+		least := time.Hour
+		for range 3 {
+			start := time.Now()
+			r, err := newReader()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.add("br0")
+			r.close()
+			least = min(least, time.Since(start))
+			if r.rtnl.last != 1000 {
+				t.Errorf("%d questions", r.rtnl.last)
+			}
+			paired := 0
+			for _, l := range r.links {
+				if l.Kind == "veth" && l.Peer != "" && l.Peer[1:] == l.Name[1:] {
+					paired++
+				}
+			}
+			if paired != 2000 {
+				t.Errorf("%d ends of veths with their peers", paired)
+			}
+		}
+		t.Logf("1,000 veths in %v", least)
+	})
+}
+
 // Links that come and go while they are read are there or not there, whole.
 func TestIntegrationReadWhileLinksGo(t *testing.T) {
 	netns.Run(t, func(t *testing.T) {

@@ -54,8 +54,12 @@ type Tunnel struct {
 	// remote_ip=flow), so the remotes are not all, or none, of them.
 	External bool `json:"external"`
 	// OptionBytes are carried in the header beyond its fixed part: OVN's 8 in Geneve.
-	OptionBytes int    `json:"option_bytes"`
-	Local       string `json:"local"`
+	// Less than 0: so many of the fixed part are not there.
+	OptionBytes int `json:"option_bytes"`
+	// Unsure: the tunnel takes more than its fields say, and nobody here knows how
+	// much: it is within IPsec, or has an extension that is not known.
+	Unsure bool   `json:"unsure"`
+	Local  string `json:"local"`
 	// Remotes are the far ends that are configured, or for a multicast group the
 	// group.
 	Remotes []Remote `json:"remotes"`

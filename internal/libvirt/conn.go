@@ -28,9 +28,13 @@ type Conn struct {
 	timeout time.Duration
 	version uint64
 	unwatch func() bool
+	done    chan struct{}   // closed with the connection
+	reading context.Context // until nothing more will be read from it
 
-	mu    sync.Mutex
-	cause error // why the connection is closed; nil while it is open
+	mu         sync.Mutex
+	cause      error // why the connection is closed; nil while it is open
+	closing    bool  // by Close
+	subscribed bool
 }
 
 // Dial connects to the libvirt daemon of this host. An empty uri is
@@ -56,7 +60,9 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 		// *net.OpError says "dial unix PATH: connect: why".
 		return nil, fmt.Errorf("connect to libvirt: %w", socketError{err})
 	}
-	c := &Conn{rpc: golibvirt.NewWithDialer(given{sock}), sock: sock, timeout: timeout}
+	reading, ended := context.WithCancel(context.Background())
+	c := &Conn{sock: sock, timeout: timeout, done: make(chan struct{}), reading: reading}
+	c.rpc = golibvirt.NewWithDialer(given{sock, func() { c.fail(ErrLost); ended() }})
 	c.unwatch = context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
 	err = c.call(func() (err error) {
 		if err := c.rpc.ConnectToURI(golibvirt.ConnectURI(addr.name)); err != nil {
@@ -75,9 +81,23 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 
 // given is a dialer for the one connection that is already there. go-libvirt must
 // not have a dialer that dials: nothing else could then close what it opened.
-type given struct{ net.Conn }
+//
+// It also tells of its end. go-libvirt's Disconnected does not always: a connection
+// that ends while it is being made stays connected there.
+type given struct {
+	net.Conn
+	ended func() // may be called more than once
+}
 
-func (g given) Dial() (net.Conn, error) { return g.Conn, nil }
+func (g given) Dial() (net.Conn, error) { return g, nil }
+
+func (g given) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	if err != nil {
+		g.ended()
+	}
+	return n, err
+}
 
 // Version returns the daemon's version as libvirt counts it:
 // 1,000,000 * major + 1,000 * minor + release.
@@ -85,6 +105,9 @@ func (c *Conn) Version() uint64 { return c.version }
 
 // Close ends the connection, and with it every call that is under way.
 func (c *Conn) Close() {
+	c.mu.Lock()
+	c.closing = true // the daemon's end of it is no loss
+	c.mu.Unlock()
 	// Without a goodbye the daemon logs an error for every connection that ends.
 	// It is a courtesy, so a daemon that hangs is not waited for.
 	timer := time.AfterFunc(min(c.timeout, time.Second), func() { c.fail(ErrClosed) })
@@ -94,11 +117,38 @@ func (c *Conn) Close() {
 	c.fail(ErrClosed)
 }
 
+// Done is closed when the connection ends. Err says why. A daemon that hangs does not
+// end it: see Ping.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns why the connection ended, nil while it is open: ErrLost, ErrTimeout,
+// ErrClosed, or the cause of its context's end.
+func (c *Conn) Err() error { return c.failed() }
+
+// Ping asks the daemon for a sign of life. It answers this even while its ordinary
+// workers are all busy (@priority: high in remote_protocol.x) and guests or hooks hang;
+// neither it nor go-libvirt sends keepalives. ErrTimeout, and the connection is closed,
+// where it is stopped or hangs.
+func (c *Conn) Ping() error {
+	err := c.call(func() error {
+		_, err := c.rpc.ConnectGetLibVersion()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ping libvirt: %w", err)
+	}
+	return nil
+}
+
 // fail closes the connection. The first cause stands.
 func (c *Conn) fail(cause error) {
 	c.mu.Lock()
 	if c.cause == nil {
+		if c.closing && errors.Is(cause, ErrLost) {
+			cause = ErrClosed
+		}
 		c.cause = cause
+		close(c.done)
 	}
 	c.mu.Unlock()
 	c.sock.Close()

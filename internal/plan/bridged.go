@@ -17,7 +17,7 @@ func (s *Subject) bridged(x domxml.NIC, planned *NIC) Inspection {
 	if x.Type == "ethernet" {
 		seg = s.Host.wherePlugged(x)
 	}
-	in.Bridge, in.Wired = seg.Bridge, seg.Bridge != ""
+	in.Bridge = seg.Bridge
 	in.tap(&seg)
 	in.network(&seg)
 	net, known := s.Host.network(x.Network)
@@ -62,7 +62,7 @@ func (in *inspector) tap(seg *Segment) {
 	switch {
 	case !ok:
 		n.Note = "there is no such device here"
-		in.find(finding.NotKnown, "", "tap %s is not there, so what it carries is not known", in.XML.Target)
+		in.find(finding.NotKnown, "virsh domiflist "+ShellWord(in.s.Name), "tap %s is not there, so what it carries is not known", in.XML.Target)
 	case !l.Tap:
 		n.Note = "not a tap"
 	case seg.Bridge != "" && !seg.Missing && on != seg.Bridge && (!seg.OVS || in.s.Host.host.OVS != nil):
@@ -70,19 +70,38 @@ func (in *inspector) tap(seg *Segment) {
 		if on == "" {
 			on = "none"
 		}
-		in.find(finding.BridgeMissing, "", "tap %s is not a port of %s, which the NIC names (its bridge: %s)", l.Name, seg.Bridge, on)
+		in.find(finding.BridgeMissing, plugRemedy(l.Name, seg), "tap %s is not a port of %s, which the NIC names (its bridge: %s)", l.Name, seg.Bridge, on)
 	case seg.OVS:
-		e := entry{l.Name, seg.Bridge, seg.Wire}
-		in.Findings = append(in.Findings, e.limits(in.s.Host, in.Guest)...)
-		if p := in.s.Host.plugs[l.Name]; p.OVSInterface != nil {
-			n.Note = portNote(p.OVSInterface)
-		}
-	case l.MTU != 0 && l.MTU < seg.BridgeMTU:
-		remedy := fmt.Sprintf("virt-mtu fix %s\n# or only the tap: ip link set dev %s mtu %d", ShellWord(in.s.Name), ShellWord(l.Name), seg.BridgeMTU)
+		in.Segment = fmt.Sprint(seg.Bridge, " ", in.s.Host.plugs[l.Name].tag)
+		in.limits(entry{l.Name, seg.Bridge, seg.Wire})
+		n.Note = portNote(in.s.Host.plugs[l.Name].OVSInterface)
+	case l.MTU != 0 && l.MTU < seg.BridgeMTU && !in.Ignored:
+		remedy := fmt.Sprintf("virt-mtu fix %s\n# or only the tap: %s", ShellWord(in.s.Name), setMTU(l.Name, seg.BridgeMTU))
 		in.find(finding.TapBelowBridge, remedy, "tap %s has %d, its bridge %s %d: what is larger does not reach the guest", l.Name, l.MTU, seg.Bridge, seg.BridgeMTU)
+	}
+	if on == seg.Bridge && !seg.OVS {
+		in.Segment = seg.Bridge
 	}
 	n.Carries = l.MTU
 	in.step(n)
+}
+
+// plugRemedy puts a tap where its NIC says that it is.
+func plugRemedy(tap string, seg *Segment) string {
+	if seg.OVS {
+		return fmt.Sprintf("ovs-vsctl add-port %s %s", quoted(seg.Bridge), quoted(tap))
+	}
+	return fmt.Sprintf("ip link set dev %s master %s", quoted(tap), quoted(seg.Bridge))
+}
+
+// limits finds ports that limit a guest which is known to work with its MTU.
+func (in *inspector) limits(entries ...entry) {
+	if !in.Told {
+		return // 1500 of a guest that was told nothing may be another by now
+	}
+	for _, e := range entries {
+		in.Findings = append(in.Findings, e.limits(in.s.Host, in.Guest)...)
+	}
 }
 
 // network adds the libvirt network that a NIC names.
@@ -101,7 +120,7 @@ func (in *inspector) network(seg *Segment) {
 		n.MTU = net.MTU
 	}
 	if ok && net.Forward != "" {
-		n.Note = join(n.Note, "forward mode "+net.Forward)
+		n.Note = clauses(n.Note, "forward mode "+net.Forward)
 	}
 	in.step(n)
 }
@@ -112,7 +131,7 @@ func (in *inspector) unreachable(seg *Segment, net host.Network, ok bool) {
 	case !ok && in.s.Host.host.Networks == nil:
 		in.find(finding.NotKnown, "", "%s", seg.Why)
 	case !ok:
-		in.find(finding.BridgeMissing, "", "there is no network %q here", in.XML.Network)
+		in.find(finding.BridgeMissing, "virsh net-define FILE # or put right what the domain names: virsh edit "+ShellWord(in.s.Name), "there is no network %q here", in.XML.Network)
 	case net.Inactive:
 		in.find(finding.BridgeMissing, "virsh net-start "+ShellWord(net.Name), "network %q is not active", net.Name)
 	default: // macvtap and SR-IOV pools: which device it gets is seen when it runs
@@ -124,8 +143,8 @@ func (in *inspector) unreachable(seg *Segment, net host.Network, ok bool) {
 func (in *inspector) model() {
 	m, ok := nicmodel.Lookup(in.XML.Model)
 	switch {
-	case ok && in.Guest > m.Max:
-		in.find(finding.ModelCannotCarry, in.virtio(), "model %s carries at most %d, but its <mtu> is %d", m.Name, m.Max, in.Guest)
+	case ok && in.XML.MTU > m.Max:
+		in.find(finding.ModelCannotCarry, in.virtio(), "model %s carries at most %d, but its <mtu> is %d", m.Name, m.Max, in.XML.MTU)
 	case in.planned != nil && in.planned.Action == Refuse:
 		in.find(finding.ModelCannotCarry, in.planned.Hint, "%s", in.planned.Reason)
 	}
@@ -143,17 +162,13 @@ func (in *inspector) above(seg *Segment) {
 	}
 	limit, code := seg.limit()
 	sure := in.Told // 1500 of a guest that was told nothing may be another by now
-	switch {
-	case limit.MTU == 0:
-	case in.Guest > limit.MTU && sure:
+	if limit.MTU != 0 && in.Guest > limit.MTU && sure {
 		in.find(code, in.lowerRemedy(limit.MTU), "the guest has %d, but %s: its larger packets vanish", in.Guest, limit.Why)
 	}
 	if tap, ok := in.s.Host.link(in.XML.Target); ok && in.running && tap.Tap && !seg.OVS && sure && tap.MTU != 0 && tap.MTU < in.Guest && (limit.MTU == 0 || tap.MTU < limit.MTU) {
 		in.find(finding.GuestAboveSegment, "virt-mtu fix "+ShellWord(in.s.Name), "the guest has %d, but its own tap %s %d: larger packets to the guest vanish there", in.Guest, tap.Name, tap.MTU)
 	}
-	for _, e := range in.s.Host.bridgeTail(seg).entries {
-		in.Findings = append(in.Findings, e.limits(in.s.Host, in.Guest)...)
-	}
+	in.limits(in.s.Host.bridgeTail(seg).entries...)
 }
 
 // lowerRemedy is for a guest above its segment.
@@ -162,11 +177,13 @@ func (in *inspector) lowerRemedy(to int) string {
 	up := "# either raise what is marked on its path, from the wire in; or lower the guest:\n"
 	switch {
 	case in.reading && in.XML.MTU != in.Guest:
-		return fmt.Sprintf("%s# inside the guest: ip link set dev DEVICE mtu %d", up, to)
+		return up + inside(to)
 	case in.planned == nil:
-		return fmt.Sprintf("%s# its definition has no such NIC: inside the guest, ip link set dev DEVICE mtu %d", up, to)
+		return up + "# its definition has no such NIC\n" + inside(to)
 	case in.planned.Ours:
 		return fmt.Sprintf("%svirt-mtu fix %s # add --lower where it asks for that; then a cold start", up, name)
+	case in.s.Definition != nil && len(in.s.Definition.NICs) > 1: // fix --force --mtu is for all NICs of a domain
+		return fmt.Sprintf("%svirsh edit %s # <mtu size='%d'/> for the NIC with %s, which somebody wrote; then a cold start", up, name, to, printable(in.XML.MAC))
 	}
 	return fmt.Sprintf("%svirt-mtu fix --force --mtu %d %s # somebody wrote its <mtu>; then a cold start", up, to, name)
 }
@@ -178,23 +195,32 @@ func (in *inspector) notTold(seg *Segment) {
 		want = 0
 	}
 	if in.planned != nil && in.planned.Target != 0 {
-		want, why = in.planned.Target, in.planned.Reason
+		want = in.planned.Target
+		if in.planned.Action != Skip {
+			why = in.planned.Reason
+		}
 	}
-	tells := told(in.XML) == nicmodel.ToldVirtio
+	if limit, _ := seg.limit(); !tellable(in.XML) && limit.MTU != 0 {
+		want = min(want, limit.MTU) // nobody is to set more inside than gets through
+	}
+	tells := tellable(in.XML)
 	switch {
 	case want == 0 || in.Ignored || seg.Missing:
 	case in.reading && in.Guest >= want: // it knows, or above has said so
 	case in.reading && in.XML.MTU >= want && tells:
-		in.find(finding.WaitsForGuest, fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)
-	case want == nicmodel.Standard && in.XML.MTU == 0:
+		in.find(finding.WaitsForGuest, inside(want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)
+	case want == nicmodel.Standard && (in.XML.MTU == 0 || !tells):
 	case in.XML.MTU != 0 && tells:
 	case in.XML.MTU == 0 && in.planned != nil && in.planned.XML.MTU != 0 && told(in.planned.XML) == nicmodel.ToldVirtio: // needs-cold-start says so
 	case in.XML.MTU == 0:
 		in.find(finding.GuestNotTold, in.tellRemedy(want, tells), "nobody tells the guest that its segment carries %d: the NIC has no <mtu>; %s", want, why)
 	default:
-		in.find(finding.GuestNotTold, in.tellRemedy(in.XML.MTU, false), "a %s tells its guest nothing: its <mtu> of %d is for the tap alone", orUnknown(in.XML.Model), in.XML.MTU)
+		in.find(finding.GuestNotTold, in.tellRemedy(want, false), "a %s tells its guest nothing: its <mtu> of %d is for the tap alone", orUnknown(in.XML.Model), in.XML.MTU)
 	}
 }
+
+// tellable: the NIC tells its guest what <mtu> it has.
+func tellable(n domxml.NIC) bool { return told(n) == nicmodel.ToldVirtio }
 
 func orUnknown(model string) string {
 	if model == "" {
@@ -203,20 +229,29 @@ func orUnknown(model string) string {
 	return model
 }
 
+// inside is what to do in the guest, where that alone helps.
+func inside(mtu int) string {
+	return fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", mtu)
+}
+
 // tellRemedy is how a guest comes to know its MTU.
 func (in *inspector) tellRemedy(mtu int, byXML bool) string {
-	inside := fmt.Sprintf("inside the guest: ip link set dev DEVICE mtu %d", mtu)
+	if m, ok := nicmodel.Lookup(in.XML.Model); ok && m.Max < mtu {
+		return in.virtio()
+	}
 	if !nicmodel.LookupType(in.XML.Type).Inject {
-		return "# libvirt takes no <mtu> there; " + inside
+		return inside(mtu)
 	}
 	fix := fmt.Sprintf("virt-mtu fix %s", ShellWord(in.s.Name))
 	switch {
+	case in.planned != nil && in.planned.Action == Skip && in.XML.MTU == 0:
+		return fmt.Sprintf("# fix leaves it alone: %s\nvirsh edit %s", printable(in.planned.Reason), ShellWord(in.s.Name))
 	case byXML:
 		return fix + " # then a cold start"
 	case in.XML.MTU == 0:
-		return fix + "\n# then " + inside
+		return fix + "\n" + inside(mtu)
 	}
-	return "# " + inside
+	return inside(mtu)
 }
 
 // coldStart: does the guest run with another <mtu> than its definition has?
@@ -265,5 +300,5 @@ func (in *inspector) unmanaged(seg *Segment) {
 	if ok {
 		has = fmt.Sprintf("has %d", l.MTU)
 	}
-	in.find(finding.UnmanagedTap, fmt.Sprintf("ip link set dev %s mtu %d", ShellWord(in.XML.Target), in.XML.MTU), "managed='no': the guest is told %d, but libvirt does not set tap %s, which %s", in.XML.MTU, ShellWord(in.XML.Target), has)
+	in.find(finding.UnmanagedTap, setMTU(in.XML.Target, in.XML.MTU), "managed='no': the guest is told %d, but libvirt does not set tap %s, which %s", in.XML.MTU, ShellWord(in.XML.Target), has)
 }

@@ -61,13 +61,20 @@ func bare(l host.Link) Carry {
 	return Carry{MTU: l.MTU, Certainty: Known, room: l.MTU + encap.VLANTag}
 }
 
-// carry computes what gets out by the link called name. The caller holds t.mu.
+// carry is what gets out by the link called name.
 func (t *Topology) carry(name string) Carry {
 	if c, ok := t.carries[name]; ok {
 		return c // a loop comes here too, and finds no limit
 	}
+	l, ok := t.link(name)
+	switch {
+	case !ok:
+		return Carry{Why: fmt.Sprintf("%s was not seen here", name)}
+	case l.Tap && t.plugs[name].OVSInterface == nil: // nothing lies under a tap
+		return bare(l)
+	}
 	t.carries[name] = Carry{Why: name + " leads back to itself"}
-	c := t.measure(name).brief()
+	c := t.measure(l).brief()
 	t.carries[name] = c
 	return c
 }
@@ -83,12 +90,8 @@ func (c Carry) brief() Carry {
 	return c
 }
 
-func (t *Topology) measure(name string) Carry {
-	l, ok := t.link(name)
-	if !ok {
-		return Carry{Why: fmt.Sprintf("%s was not seen here", name)}
-	}
-	c := bare(l)
+func (t *Topology) measure(l host.Link) Carry {
+	name, c := l.Name, bare(l)
 	switch {
 	case stacked[l.Kind]:
 		return c.over(t.lower(l))
@@ -105,6 +108,9 @@ func (t *Topology) measure(name string) Carry {
 	switch {
 	case plugged && p.Type == "internal":
 		up := t.ovsWires(p.bridge, name)
+		if len(up.direct) > 0 {
+			up.patched = nil // what the host itself sends to the wire
+		}
 		return c.over(up.carry())
 	case !plugged && l.Kind == "openvswitch":
 		return c.over(below{Carry: Carry{Why: name + " is Open vSwitch's, whose database was not read"}})
@@ -196,6 +202,9 @@ func (t *Topology) underlays(kind string, n *host.Tunnel, of cost) below {
 		return below{Carry: Carry{Why: fmt.Sprintf("what a tunnel of kind %q takes is not known", kind)}}
 	}
 	var all []Carry
+	if n.Unsure {
+		all = append(all, Carry{Why: "its packets carry more than its settings tell"})
+	}
 	if n.External || len(n.Remotes) == 0 {
 		all = append(all, Carry{Why: "where its packets go is not configured, and so its underlay is not known"})
 	}
@@ -341,8 +350,9 @@ func (t *Topology) uplinks(bridge, from string) []Uplink {
 	var up, veths []Uplink
 	for _, i := range t.ports[bridge] {
 		p := &t.host.Links[i]
+		internal := t.plugs[p.Name].OVSInterface != nil && t.plugs[p.Name].Type == "internal"
 		switch {
-		case p.Tap, p.Name == from:
+		case p.Tap && !internal, p.Name == from:
 		case p.Kind == "veth":
 			if len(up) == 0 {
 				veths = append(veths, Uplink{Name: p.Name, MTU: p.MTU})

@@ -30,18 +30,18 @@ func (s *Subject) macvtap(x domxml.NIC, planned *NIC) Inspection {
 		return in.done()
 	}
 	in.follow(s.Host.linkTail(lower))
-	carry := s.Host.linkCarry(lower)
+	carry := s.Host.carry(lower)
 	if ok && dev.MTU != 0 && dev.MTU < under.MTU {
-		in.find(finding.MacvtapBelowLower, fmt.Sprintf("ip link set dev %s mtu %d", ShellWord(dev.Name), under.MTU),
+		in.find(finding.MacvtapBelowLower, setMTU(dev.Name, under.MTU),
 			"macvtap %s has %d, its lower device %s %d: a macvtap goes down with its lower device, and does not come up again by itself", dev.Name, dev.MTU, lower, under.MTU)
 	}
 	in.model()
 	limit := carry.MTU
-	if ok && dev.MTU != 0 && in.running {
-		limit = min(limit, dev.MTU)
+	if ok && dev.MTU != 0 && in.running && (limit == 0 || dev.MTU < limit) {
+		limit = dev.MTU
 	}
 	if in.Told && limit != 0 && in.Guest > limit {
-		in.find(finding.GuestAboveSegment, fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", limit), "the guest has %d, but %d gets through: its larger packets vanish", in.Guest, limit)
+		in.find(finding.GuestAboveSegment, inside(limit), "the guest has %d, but %d gets through: its larger packets vanish", in.Guest, limit)
 	}
 	if !in.reading && carry.Certainty == Known && carry.MTU != nicmodel.Standard && !in.Ignored {
 		in.find(finding.GuestNotTold, in.tellRemedy(carry.MTU, false), "nobody tells the guest that %s carries %d: libvirt takes no <mtu> on a macvtap", lower, carry.MTU)
@@ -49,16 +49,9 @@ func (s *Subject) macvtap(x domxml.NIC, planned *NIC) Inspection {
 	return in.done()
 }
 
-// linkCarry is carry, for callers that do not hold the lock.
-func (t *Topology) linkCarry(name string) Carry {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.carry(name)
-}
-
 // function looks at a passed-through PCI device.
-func (s *Subject) function(x domxml.NIC, hostdev bool) Inspection {
-	in := s.begin(x, nil)
+func (s *Subject) function(x domxml.NIC, planned *NIC, hostdev bool) Inspection {
+	in := s.begin(x, planned)
 	in.Hostdev = hostdev
 	f, ok := s.Host.function(x.Address)
 	if !ok {
@@ -89,9 +82,9 @@ func (s *Subject) function(x domxml.NIC, hostdev bool) Inspection {
 	}
 	switch {
 	case pf.MTU != 0 && has > pf.MTU:
-		in.find(finding.VFAbovePF, setLink(pf, has), "VF %s has %d, its physical function %s %d: what is larger vanishes there", x.Address, has, pf.Name, pf.MTU)
-	case !in.reading && pf.MTU != 0 && pf.MTU != nicmodel.Standard:
-		in.find(finding.GuestNotTold, fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", pf.MTU), "nobody tells the guest that %s carries %d, and what it has on its VF cannot be seen from here", pf.Name, pf.MTU)
+		in.find(finding.VFAbovePF, s.Host.set(pf, has), "VF %s has %d, its physical function %s %d: what is larger vanishes there", x.Address, has, pf.Name, pf.MTU)
+	case !in.reading && pf.MTU != 0 && pf.MTU != nicmodel.Standard && !in.Ignored:
+		in.find(finding.GuestNotTold, inside(pf.MTU), "nobody tells the guest that %s carries %d, and what it has on its VF cannot be seen from here", pf.Name, pf.MTU)
 	}
 	return in.done()
 }
@@ -100,41 +93,30 @@ func (s *Subject) function(x domxml.NIC, hostdev bool) Inspection {
 // Open vSwitch's the port can be found by its socket.
 func (s *Subject) vhostuser(x domxml.NIC, planned *NIC) Inspection {
 	in := s.begin(x, planned)
-	p, ok := s.Host.socket(x.Socket)
+	p, ok := s.Host.sockets[x.Socket]
 	if !ok {
 		in.find(finding.NotKnown, "", "the switch behind vhost-user socket %s decides what gets through, and Open vSwitch here has no such port", ShellWord(x.Socket))
 		return in.done()
 	}
-	in.step(Node{Kind: NodeTap, Name: p.Name, MTU: p.MTU, Carries: p.MTU, Note: join("vhost-user", portNote(p.OVSInterface))})
+	in.step(Node{Kind: NodeTap, Name: p.Name, MTU: p.MTU, Carries: p.MTU, Note: clauses("vhost-user", portNote(p.OVSInterface))})
 	seg := s.Host.bridge(p.bridge, true)
-	in.Bridge, in.Wired = seg.Bridge, true
+	in.Bridge = seg.Bridge
+	if in.running {
+		in.Segment = fmt.Sprint(seg.Bridge, " ", p.tag)
+	}
 	in.follow(s.Host.bridgeTail(&seg))
-	e := entry{p.Name, seg.Bridge, seg.Wire}
-	in.Findings = append(in.Findings, e.limits(s.Host, in.Guest)...)
+	in.limits(entry{p.Name, seg.Bridge, seg.Wire})
 	in.model()
 	in.above(&seg)
 	in.coldStart()
 	return in.done()
 }
 
-// socket finds the port of a vhost-user socket.
-func (t *Topology) socket(path string) (plug, bool) {
-	if path == "" {
-		return plug{}, false
-	}
-	for _, p := range t.plugs {
-		if p.Socket == path {
-			return p, true
-		}
-	}
-	return plug{}, false
-}
-
 // opaque is for the types of which nothing can be seen from the host.
 func (s *Subject) opaque(x domxml.NIC) Inspection {
 	in := s.begin(x, nil)
 	if x.Type == "user" {
-		in.Path[0].Note = join(in.Path[0].Note, "user-mode networking: no frames of the host's")
+		in.Path[0].Note = clauses(in.Path[0].Note, "user-mode networking: no frames of the host's")
 		return in.done()
 	}
 	in.find(finding.NotKnown, "", "interface type %s: %s; what gets through cannot be seen from here", ShellWord(x.Type), nicmodel.LookupType(x.Type).Why)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/finding"
@@ -28,7 +29,8 @@ type Inspection struct {
 	Hostdev bool
 	Bridge  string // that it comes down to; empty: none
 	// Guest is the MTU that the guest works with, as far as that can be known from
-	// outside; 0: not known. Told: it is not just what a guest has that nobody told.
+	// outside; 0: not known. Told: it was told, or says so itself; else it is what a
+	// guest has that nobody told, and may be another by now.
 	Guest int
 	Told  bool
 	// Path from the guest to the wire, and what gets through all of it; 0: not known.
@@ -39,8 +41,9 @@ type Inspection struct {
 	// Ignored: the admin wants the NIC left alone; what is only to be put right by
 	// changing it is not said.
 	Ignored bool
-	// Wired: a NIC that talks to others on its bridge, whose MTUs should agree.
-	Wired bool
+	// Segment tells which NICs should agree: those that run on one bridge, in one VLAN
+	// of it. Empty: none.
+	Segment string
 }
 
 // Inspect looks at each NIC of a domain: those that run, then those that are only
@@ -78,7 +81,7 @@ func Inspect(s Subject) ([]Inspection, error) {
 	}
 	for _, h := range shown.Hostdevs {
 		if _, isNIC := s.Host.function(h.Address); isNIC {
-			out = append(out, s.function(domxml.NIC{Type: "hostdev", Address: h.Address}, true))
+			out = append(out, s.function(domxml.NIC{Type: "hostdev", Address: h.Address}, nil, true))
 		}
 	}
 	return out, err
@@ -115,7 +118,7 @@ func SameNIC(nics []domxml.NIC, mac string, index int) (domxml.NIC, bool) {
 func (s *Subject) nic(x domxml.NIC, planned *NIC) Inspection {
 	switch {
 	case x.Type == "hostdev":
-		return s.function(x, false)
+		return s.function(x, planned, false)
 	case x.Type == "direct":
 		return s.macvtap(x, planned)
 	case x.Type == "vhostuser":
@@ -133,6 +136,7 @@ type inspector struct {
 	planned *NIC
 	running bool
 	reading bool // Guest is what the guest itself says
+	tail    int  // where in the path the shared tail begins; 0: there is none
 }
 
 func (s *Subject) begin(x domxml.NIC, planned *NIC) *inspector {
@@ -165,12 +169,12 @@ func (in *inspector) guest() {
 	case x.MTU != 0 && told == nicmodel.ToldVirtio:
 		in.Guest, note = x.MTU, "told by virtio"
 	case x.MTU != 0:
-		in.Guest, note = x.MTU, "its <mtu>, which the model tells nobody: set it inside"
+		in.Guest, in.Told, note = nicmodel.Standard, false, fmt.Sprintf("its <mtu> of %d is told nobody: 1500 unless somebody set it inside", x.MTU)
 	default:
 		in.Guest, in.Told, note = nicmodel.Standard, false, "told nothing: 1500 unless somebody set it inside"
 	}
 	if m, ok := nicmodel.Lookup(x.Model); ok && m.Max < nicmodel.Limitless {
-		note = join(note, fmt.Sprintf("%s carries at most %d", x.Model, m.Max))
+		note = clauses(note, fmt.Sprintf("%s carries at most %d", x.Model, m.Max))
 	}
 	in.Path = append(in.Path, Node{Kind: NodeGuest, Name: in.s.Name, MTU: in.Guest, Parent: -1, Note: note})
 }
@@ -184,6 +188,7 @@ func (in *inspector) step(n Node) {
 // follow adds a shared tail below the last node.
 func (in *inspector) follow(t *tail) {
 	base := len(in.Path)
+	in.tail = base
 	for _, n := range t.nodes {
 		if n.Parent < 0 {
 			n.Parent = base - 1
@@ -196,48 +201,42 @@ func (in *inspector) follow(t *tail) {
 }
 
 // done completes the path: what gets through each step and all of it, and where it
-// is narrowest.
+// is narrowest. The tail knows its own numbers; what stands before it does not.
 func (in *inspector) done() Inspection {
-	inner := in.inner()
-	for i := len(in.Path) - 1; i > 0; i-- {
-		n, before := in.Path[i], &in.Path[in.Path[i].Parent]
-		if inner[i] && before.Parent >= 0 && n.Carries != 0 && n.Carries < before.Carries {
-			before.Carries = n.Carries
-		}
+	last := in.tail
+	if last == 0 {
+		last = len(in.Path) - 1
 	}
-	for i, n := range in.Path {
-		if i > 0 && inner[i] && n.Carries != 0 && (in.PathMTU == 0 || n.Carries < in.PathMTU) {
+	for i := last; i > 0; i-- {
+		n := &in.Path[i]
+		if n.Carries != 0 && (in.PathMTU == 0 || n.Carries < in.PathMTU) {
 			in.PathMTU = n.Carries
 		}
+		n.Carries = in.PathMTU
 	}
 	first := &in.Path[0]
 	if first.Carries = in.PathMTU; in.Guest != 0 && (in.PathMTU == 0 || in.Guest < in.PathMTU) {
 		first.Carries = in.Guest
 	}
-	in.mark(inner)
+	in.mark(last)
+	slices.SortStableFunc(in.Findings, func(a, b finding.Finding) int { return finding.Order(a, b) })
 	return in.Inspection
 }
 
-// inner tells of each node whether its number counts in packets of the guest's, not
-// in what a tunnel makes of them.
-func (in *inspector) inner() []bool {
-	inner := make([]bool, len(in.Path))
-	for i, n := range in.Path { // each after its parent
-		inner[i] = n.Kind != NodeUnderlay && (n.Parent < 0 || inner[n.Parent])
-	}
-	return inner
-}
-
-// mark marks the bottleneck: of the nodes from which no more gets through than
-// through the whole path the last on the way from the guest, where others would carry
-// more.
-func (in *inspector) mark(inner []bool) {
+// mark marks the bottleneck: the last node on the way from the guest from which no
+// more gets through than through the whole path, where others would carry more. Under
+// a tunnel numbers are another layer's.
+func (in *inspector) mark(last int) {
 	least, most, at := in.Path[0].Carries, 0, 0
 	for i, n := range in.Path {
-		if !inner[i] {
+		switch {
+		case i <= last:
+			most = max(most, n.MTU, n.Carries)
+		case n.Parent == at && n.Kind != NodeUnderlay:
+			most = max(most, n.Carries)
+		default:
 			continue
 		}
-		most = max(most, n.MTU, n.Carries)
 		if n.Carries == least {
 			at = i
 		}

@@ -1,39 +1,72 @@
 package plan
 
 import (
+	"fmt"
+
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/finding"
+	"virt-mtu/internal/nicmodel"
 	"virt-mtu/internal/policy"
 )
 
 // networkNIC is a NIC on a libvirt network, as far as its segment goes.
-func (t *Topology) networkNIC(name string) domxml.NIC {
-	return domxml.NIC{Type: "network", Network: name}
-}
+func networkNIC(name string) domxml.NIC { return domxml.NIC{Type: "network", Network: name} }
 
-// Move judges whether a domain's large packets would get through on another host: the
-// findings are by the same rule as the hook's there at migrate. XML is the running
-// domain's; of one that does not run the definition.
+// Move judges whether a domain could run on another host and its large packets would
+// get through there: of MTUs by the same rule as the hook's there at migrate, and
+// whether what its NICs name is there at all. XML is the running domain's; of one that
+// does not run the definition.
 func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Finding, error) {
 	// Where libvirt has resolved a network to a bridge of the one host, the other's
 	// own network of that name counts.
 	nics := make([]domxml.NIC, len(domain.NICs))
+	var out []finding.Finding
 	for i, n := range domain.NICs {
 		if n.Network != "" {
 			n.Type, n.Bridge = "network", ""
 		}
 		nics[i] = n
+		out = append(out, to.lacks(n)...)
+	}
+	if len(out) > 0 {
+		return out, nil
 	}
 	domain.NICs = nics
 	p, err := Make(Input{Domain: domain, Host: to, Config: c, Mode: Upward})
 	if err != nil {
 		return nil, err
 	}
-	var out []finding.Finding
 	for _, a := range p.Arrivals() {
 		if a.Reason != "" {
 			out = append(out, finding.New(a.Code, "NIC "+a.NIC.MAC+": "+a.Reason, ""))
 		}
 	}
+	for _, n := range p.NICs {
+		if limit, _ := n.Segment.limit(); n.XML.MTU == 0 && limit.MTU != 0 && limit.MTU < nicmodel.Standard {
+			out = append(out, finding.New(finding.GuestNotTold, fmt.Sprintf("NIC %s: nobody tells the guest that %s there", n.XML.MAC, limit.Why), ""))
+		}
+	}
 	return out, nil
+}
+
+// lacks says what a NIC names and this host does not have.
+func (t *Topology) lacks(n domxml.NIC) []finding.Finding {
+	missing := func(remedy, format string, a ...any) []finding.Finding {
+		return []finding.Finding{finding.New(finding.BridgeMissing, fmt.Sprintf("NIC %s: %s", n.MAC, fmt.Sprintf(format, a...)), remedy)}
+	}
+	network, known := t.network(n.Network)
+	switch {
+	case n.Type == "network" && !known && t.host.Networks != nil:
+		return missing("", "there is no network %q", n.Network)
+	case n.Type == "network" && network.Inactive:
+		return missing("virsh net-start "+ShellWord(n.Network), "network %q is not active", n.Network)
+	case n.Type == "direct" && n.Dev != "" && t.host.Links != nil:
+		if _, ok := t.link(n.Dev); !ok {
+			return missing("", "there is no link %q", n.Dev)
+		}
+	}
+	if s := t.Segment(n); s.Missing {
+		return missing("", "%s", s.Why)
+	}
+	return nil
 }

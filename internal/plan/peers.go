@@ -15,23 +15,23 @@ type Peer struct {
 
 // Peers finds NICs on one bridge that work with another MTU than most of the others
 // there: a segment cannot tell a sender that a packet is too large for who is to
-// have it.
+// have it. Who was told nothing, and what does not run, is no peer.
 func Peers(all []Peer) {
 	segments := map[string][]Peer{}
 	for _, p := range all {
-		if p.Wired && p.Guest != 0 {
-			segments[p.Bridge] = append(segments[p.Bridge], p)
+		if p.Segment != "" && p.Told {
+			segments[p.Segment] = append(segments[p.Segment], p)
 		}
 	}
-	for bridge, peers := range segments {
+	for _, peers := range segments {
 		usual, others := majority(peers)
 		for _, p := range peers {
 			if p.Guest == usual || p.Ignored {
 				continue
 			}
 			p.Findings = append(p.Findings, finding.New(finding.PeerMismatch,
-				fmt.Sprintf("the guest has %d where others on %s have %d (%s): a segment has to have one MTU", p.Guest, bridge, usual, some(others, 3)),
-				"virt-mtu check --all # and bring them to one number: virt-mtu fix"))
+				fmt.Sprintf("the guest has %d where others on %s have %d (%s): a segment has to have one MTU", p.Guest, p.Bridge, usual, some(others, 3)),
+				fmt.Sprintf("virt-mtu fix --force --mtu %d %s # or bring the others to %d", usual, ShellWord(p.Domain), p.Guest)))
 		}
 	}
 }

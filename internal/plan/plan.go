@@ -188,11 +188,12 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 	model, modelKnown := nicmodel.Lookup(x.Model)
 	iftype := nicmodel.LookupType(x.Type)
 	n := NIC{XML: x, Set: x.MTU, Told: told(x), Ours: pl.owned.Owns(x.MAC, x.MTU)}
-	if !iftype.Inject {
-		return n.skip(iftype.Why)
-	}
 	n.Segment = pl.Host.Segment(x)
 	w := pl.wish(&n)
+	if !iftype.Inject {
+		n.Ignored = w.Kind == policy.Ignore
+		return n.skip(iftype.Why)
+	}
 	switch w.Kind {
 	case policy.Ignore:
 		n.Ignored = true
@@ -231,7 +232,7 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 // not even virtio tells.
 func told(x domxml.NIC) nicmodel.Told {
 	model, ok := nicmodel.Lookup(x.Model)
-	if !ok || !nicmodel.LookupType(x.Type).Inject {
+	if !ok || !nicmodel.LookupType(x.Type).Takes {
 		return nicmodel.ToldNo
 	}
 	return model.Told

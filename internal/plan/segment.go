@@ -37,11 +37,14 @@ type Segment struct {
 // drivers/net/tun.c). With a larger <mtu> the domain does not start.
 const maxTap = 65521
 
-// minUplink returns the uplink that carries the least, of those of which something
-// is known; false: there is none.
+// minUplink returns the uplink that carries the least; false: there is none, or of one
+// it is not known.
 func (s *Segment) minUplink() (Uplink, bool) {
 	var least Uplink
 	for _, u := range s.Uplinks {
+		if u.Certainty != Known {
+			return Uplink{}, false
+		}
 		if u.Carry.MTU != 0 && (least.Carry.MTU == 0 || u.Carry.MTU < least.Carry.MTU) {
 			least = u
 		}
@@ -66,10 +69,10 @@ func (s *Segment) limit() (c Carry, code finding.Code) {
 }
 
 // belowUplinks reports whether the bridge stands below all its uplinks: pinned
-// there, or dragged there by a port. The two cannot be told apart.
+// there, or dragged there by a port. The two cannot be told apart. Where one of them
+// may carry less than is known it need not be so.
 func (s *Segment) belowUplinks() bool {
-	least, ok := s.minUplink()
-	return ok && s.BridgeMTU < least.Carry.MTU
+	return s.Wire.Certainty == Known && s.BridgeMTU < s.Wire.MTU
 }
 
 // Undragged returns the host as it would be if no bridge stood below its uplinks: at

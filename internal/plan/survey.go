@@ -38,7 +38,7 @@ func (t *Topology) Survey(covered map[string]bool) []finding.Finding {
 		}
 	}
 	for _, l := range t.host.Links {
-		if l.Kind == "bridge" && !covered[l.Name] && len(t.ports[l.Name]) > 0 {
+		if l.Kind == "bridge" && !covered[l.Name] && t.wired(l.Name) {
 			s := t.bridge(l.Name, false)
 			take(t.bridgeTail(&s))
 		}
@@ -51,12 +51,41 @@ func (t *Topology) Survey(covered map[string]bool) []finding.Finding {
 			}
 		}
 	}
-	for _, l := range t.host.Links {
-		if (layered(l) || aggregates[l.Kind] || l.Kind == "veth") && !covered[l.Name] {
-			take(t.linkTail(l.Name))
+	// First those that nothing sits on: what is under them comes along.
+	under := t.satOn()
+	for _, top := range []bool{true, false} {
+		for _, l := range t.host.Links {
+			if (layered(l) || aggregates[l.Kind] || l.Kind == "veth") && under[l.Name] != top && !covered[l.Name] {
+				take(t.linkTail(l.Name))
+			}
 		}
 	}
 	return out
+}
+
+// wired reports whether a bridge has a port that is neither a tap nor a veth: one with
+// nothing else is for containers, each of which has an MTU of its own.
+func (t *Topology) wired(bridge string) bool {
+	for _, i := range t.ports[bridge] {
+		if p := t.host.Links[i]; !p.Tap && p.Kind != "veth" {
+			return true
+		}
+	}
+	return false
+}
+
+// satOn are the links that others sit on.
+func (t *Topology) satOn() map[string]bool {
+	under := map[string]bool{}
+	for _, l := range t.host.Links {
+		under[l.Lower] = true
+		if l.Tunnel != nil {
+			for _, r := range l.Tunnel.Remotes {
+				under[r.Underlay] = true
+			}
+		}
+	}
+	return under
 }
 
 // Carried is a bridge or network by its name, and what its segment carries.
@@ -67,8 +96,8 @@ type Carried struct {
 }
 
 // Carried returns what the host's named segments carry, as far as it is known: its
-// libvirt networks, and the bridges that lead off it.
-func (t *Topology) Carried() []Carried {
+// libvirt networks, and of the bridges that lead off it those that are wanted.
+func (t *Topology) Carried(wanted map[string]bool) []Carried {
 	var out []Carried
 	add := func(kind, name string, s Segment) {
 		if s.Certainty == Known {
@@ -76,11 +105,11 @@ func (t *Topology) Carried() []Carried {
 		}
 	}
 	for _, n := range t.host.Networks {
-		x := t.networkNIC(n.Name)
+		x := networkNIC(n.Name)
 		add("network", n.Name, t.Segment(x))
 	}
 	for _, l := range t.host.Links {
-		if l.Kind != "bridge" {
+		if l.Kind != "bridge" || !wanted[l.Name] {
 			continue
 		}
 		if s := t.bridge(l.Name, false); len(s.Uplinks) > 0 {
@@ -89,7 +118,9 @@ func (t *Topology) Carried() []Carried {
 	}
 	if t.host.OVS != nil {
 		for _, b := range t.host.OVS.Bridges {
-			add("bridge", b.Name, t.bridge(b.Name, true))
+			if wanted[b.Name] {
+				add("bridge", b.Name, t.bridge(b.Name, true))
+			}
 		}
 	}
 	return out

@@ -68,7 +68,7 @@ func (w *walker) again(parent int, kind NodeKind, name string, mtu int) bool {
 		key = string(NodeUplink) + name // the same link, however one comes to it
 	}
 	if len(w.nodes) >= mostNodes {
-		w.nodes[parent].Note = join(w.nodes[parent].Note, "and further on, which is not shown")
+		w.nodes[parent].Note = clauses(w.nodes[parent].Note, "and further on, which is not shown")
 		return true
 	}
 	if !w.seen[key] {
@@ -77,6 +77,9 @@ func (w *walker) again(parent int, kind NodeKind, name string, mtu int) bool {
 		return false
 	}
 	for _, n := range w.ancestors(parent) {
+		if n.Kind == NodeUnderlay || kind == NodeUnderlay {
+			break // another layer: a tunnel may leave by the bridge that it is a port of
+		}
 		if n.Name == name {
 			w.add(Node{Kind: kind, Name: name, MTU: mtu, Parent: parent, Note: "leads back to itself"})
 			w.find(finding.NotKnown, "", "%s leads back to itself: what gets through cannot be said", name)
@@ -145,7 +148,7 @@ func narrowest[T any](all []T, number func(T) int) (shown []T, more int) {
 // rest stands for uplinks that are not shown.
 func (w *walker) rest(at, more int) {
 	if more > 0 {
-		w.nodes[at].Note = join(w.nodes[at].Note, fmt.Sprintf("and %d more uplinks, which carry as much or more", more))
+		w.nodes[at].Note = clauses(w.nodes[at].Note, fmt.Sprintf("and %d more uplinks, which carry as much or more", more))
 	}
 }
 
@@ -164,9 +167,9 @@ func (w *walker) link(parent int, kind NodeKind, name, note string) {
 	}
 	c := w.carry(name)
 	if !ok || c.Certainty != Known || c.MTU != l.MTU && layered(l) { // else the nodes below say it
-		note = join(note, c.Why)
+		note = clauses(note, c.Why)
 	}
-	at := w.add(Node{Kind: kind, Name: name, MTU: l.MTU, Parent: parent, Carries: c.MTU, Note: join(kindNote(l), note)})
+	at := w.add(Node{Kind: kind, Name: name, MTU: l.MTU, Parent: parent, Carries: c.MTU, Note: clauses(kindNote(l), note)})
 	said := len(w.findings)
 	defer func() {
 		if c.Certainty != Known && !w.unknownSince(said) { // else what is under it has said so
@@ -185,7 +188,7 @@ func (w *walker) link(parent int, kind NodeKind, name, note string) {
 		for _, m := range w.portsOf(name) {
 			w.link(at, NodeUnderlay, m.Name, "")
 			if m.MTU != l.MTU && m.MTU != 0 {
-				w.find(finding.PeerMismatch, setLink(m, l.MTU), "%s of %s %s has %d, and %s itself %d: what it sends by that member is another size", m.Name, l.Kind, name, m.MTU, name, l.MTU)
+				w.find(finding.PeerMismatch, w.set(m, l.MTU), "%s of %s %s has %d, and %s itself %d: what it sends by that member is another size", m.Name, l.Kind, name, m.MTU, name, l.MTU)
 			}
 		}
 	case l.Tunnel != nil:
@@ -246,7 +249,7 @@ func (w *walker) peer(at int, l host.Link) {
 		if low.MTU > high.MTU {
 			low, high = high, low
 		}
-		w.find(finding.VethEndsDiffer, setLink(low, high.MTU), "the ends of veth pair %s and %s have %d and %d: what is larger than %d vanishes between them", l.Name, p.Name, l.MTU, p.MTU, low.MTU)
+		w.find(finding.VethEndsDiffer, w.set(low, high.MTU), "the ends of veth pair %s and %s have %d and %d: what is larger than %d vanishes between them", l.Name, p.Name, l.MTU, p.MTU, low.MTU)
 	}
 	at = w.add(Node{Kind: NodePeer, Name: p.Name, MTU: p.MTU, Parent: at, Carries: w.beyond(l).MTU})
 	if plug, ok := w.plugs[p.Name]; ok {
@@ -268,6 +271,9 @@ func (w *walker) ovs(parent int, name, from string, s *Segment) {
 		return
 	}
 	up := w.ovsWires(name, from)
+	if name == from && len(up.direct) > 0 {
+		up.patched = nil // by its internal port the host itself sends to the wire
+	}
 	n := Node{Kind: NodeOVS, Name: name, MTU: internal, Parent: parent, Carries: up.carry().MTU}
 	if internal != 0 {
 		n.Note = "its internal port, the host's own"
@@ -276,7 +282,7 @@ func (w *walker) ovs(parent int, name, from string, s *Segment) {
 		if _, ok := w.bridges[name]; !ok {
 			n.Note = s.Why
 			if !s.Missing {
-				w.find(finding.NotKnown, "virt-mtu check (as root: Open vSwitch's database is root's)", "%s", s.Why)
+				w.find(finding.NotKnown, "sudo virt-mtu check # Open vSwitch's database is root's", "%s", s.Why)
 			}
 		}
 	}
@@ -340,9 +346,9 @@ func (w *walker) ovsUplink(at int, u bundle) {
 	}
 	note := strings.TrimSpace(p.Type)
 	if u.more > 0 {
-		note = join(note, fmt.Sprintf("and %d more like it", u.more))
+		note = clauses(note, fmt.Sprintf("and %d more like it", u.more))
 	}
-	note = join(note, u.Why, portNote(p.OVSInterface))
+	note = clauses(note, u.Why, portNote(p.OVSInterface))
 	at = w.add(Node{Kind: NodeUplink, Name: u.Name, MTU: u.MTU, Parent: at, Carries: u.Carry.MTU, Note: note})
 	if u.Certainty != Known {
 		w.find(finding.NotKnown, "", "what %s carries is not known: %s", u.Name, u.Why)
@@ -368,13 +374,16 @@ func (w *walker) patched(at int, u Uplink) {
 // what it has counted as not sent.
 func portNote(x *host.OVSInterface) string {
 	asked, counted := "", ""
+	if x == nil {
+		return ""
+	}
 	if x.MTURequest != 0 {
 		asked = fmt.Sprintf("mtu_request %d", x.MTURequest)
 	}
 	if x.TxErrors != 0 {
 		counted = fmt.Sprintf("tx_errors %d", x.TxErrors)
 	}
-	return join(asked, counted)
+	return clauses(asked, counted)
 }
 
 // kindNote says what a link is, where its name may not.
@@ -385,9 +394,12 @@ func kindNote(l host.Link) string {
 	return ""
 }
 
-// join puts clauses together, the empty ones left out.
-func join(clauses ...string) string {
-	return strings.Join(slices.DeleteFunc(clauses, func(s string) bool { return s == "" }), "; ")
+// clauses puts clauses together, the empty ones left out.
+func clauses(all ...string) string { return join("; ", all...) }
+
+// join puts texts together, the empty ones left out.
+func join(between string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), between)
 }
 
 // some names the first of many.

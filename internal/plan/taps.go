@@ -39,6 +39,39 @@ func (p *Plan) Taps(t *Topology) []Tap {
 	return taps
 }
 
+// TapMTU is what the taps on a Linux bridge should have at least, whosever they are: the
+// larger of the bridge's MTU and the smallest uplink's; 0 where it is no Linux bridge.
+func (t *Topology) TapMTU(bridge string) (mtu int, why string) {
+	s := t.bridge(bridge, false)
+	if s.BridgeMTU == 0 {
+		return 0, s.Why
+	}
+	return s.tapMTU()
+}
+
+// Steady reports whether a Linux bridge has a tap, and nothing may be holding it down: it
+// can be pinned where it is.
+func (t *Topology) Steady(bridge string) bool {
+	s := t.bridge(bridge, false)
+	if s.BridgeMTU == 0 || s.Held() {
+		return false
+	}
+	for _, p := range t.portsOf(bridge) {
+		if p.Tap {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Segment) tapMTU() (mtu int, why string) {
+	mtu, why = s.BridgeMTU, fmt.Sprintf("bridge %s has %d", s.Bridge, s.BridgeMTU)
+	if least, ok := s.minUplink(); ok && least.Carry.MTU > mtu {
+		mtu, why = least.Carry.MTU, fmt.Sprintf("uplink %s %s", least.Name, least.says())
+	}
+	return min(mtu, maxTap), why
+}
+
 func (topology *Topology) tap(n NIC) Tap {
 	seg := n.Segment
 	t := Tap{MAC: n.XML.MAC, Device: n.XML.Target, Bridge: seg.Bridge}
@@ -62,10 +95,8 @@ func (topology *Topology) tap(n NIC) Tap {
 		t.Reason = fmt.Sprintf("%s is not a port of %s: left alone", t.Device, seg.Bridge)
 		return t
 	}
-	t.MTU, t.Want, t.Reason = link.MTU, seg.BridgeMTU, fmt.Sprintf("bridge %s has %d", seg.Bridge, seg.BridgeMTU)
-	if least, ok := seg.minUplink(); ok && least.Carry.MTU > t.Want {
-		t.Want, t.Reason = least.Carry.MTU, fmt.Sprintf("uplink %s %s", least.Name, least.says())
-	}
+	t.MTU = link.MTU
+	t.Want, t.Reason = seg.tapMTU()
 	if n.XML.MTU > t.Want {
 		t.Want, t.Reason = n.XML.MTU, fmt.Sprintf("the guest has %d", n.XML.MTU)
 	}

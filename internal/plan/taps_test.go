@@ -28,6 +28,7 @@ func TestTaps(t *testing.T) {
 		{name: "follows its guest", nic: nic(vnet0, mtu(9000)), host: bridge(1500, "vnet0 tap 1500"), want: []tap{{1500, 9000, true}}, why: "the guest has 9000"},
 		{name: "lets a dragged bridge go up again", nic: nic(vnet0, mtu(1500)), host: bridge(1500, "vnet0 tap 1500", "eth0 ixgbe 9000"), want: []tap{{1500, 9000, true}}, why: "uplink eth0"},
 		{name: "only as far as all uplinks go", nic: nic(vnet0), host: bridge(1500, "vnet0 tap 1500", "eth0 ixgbe 9000", "eth1 ixgbe 4000"), want: []tap{{1500, 4000, true}}},
+		{name: "a tunnel that may carry less is no reason", nic: nic(vnet0), host: bridge(1450, "vnet0 tap 1450", "vx0 vxlan 1500"), want: []tap{{1450, 1450, false}}},
 		{name: "is never lowered", nic: nic(vnet0), host: bridge(1500, "vnet0 tap 9000"), want: []tap{{9000, 1500, false}}},
 		{name: "right", nic: nic(vnet0), host: bridge(9000, "vnet0 tap 9000"), want: []tap{{9000, 9000, false}}},
 		{name: "no tap yet", nic: nic(), host: bridge(9000)},

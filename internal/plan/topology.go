@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"virt-mtu/internal/host"
@@ -18,9 +20,10 @@ type Topology struct {
 	pci      map[string]int
 	bridges  map[string]*host.OVSBridge
 	plugs    map[string]plug // Open vSwitch's interfaces
+	sockets  map[string]plug // the same by vhost-user socket
+	carries  map[string]Carry
 
 	mu       sync.Mutex
-	carries  map[string]Carry // by link; in the making: zero
 	segments map[string]Segment
 	tails    map[string]*tail
 }
@@ -29,6 +32,7 @@ type Topology struct {
 type plug struct {
 	*host.OVSInterface
 	bridge string
+	tag    int
 }
 
 // NewTopology indexes a Snapshot.
@@ -41,6 +45,7 @@ func NewTopology(s *host.Snapshot) *Topology {
 		pci:      map[string]int{},
 		bridges:  map[string]*host.OVSBridge{},
 		plugs:    map[string]plug{},
+		sockets:  map[string]plug{},
 		carries:  map[string]Carry{},
 		segments: map[string]Segment{},
 		tails:    map[string]*tail{},
@@ -60,21 +65,53 @@ func NewTopology(s *host.Snapshot) *Topology {
 	for i, p := range s.PCI {
 		t.pci[p.Address] = i
 	}
-	if s.OVS == nil {
-		return t
+	if s.OVS != nil {
+		for i := range s.OVS.Bridges {
+			t.plug(&s.OVS.Bridges[i])
+		}
 	}
-	for i := range s.OVS.Bridges {
-		b := &s.OVS.Bridges[i]
-		t.bridges[b.Name] = b
-		for j := range b.Ports {
-			for k := range b.Ports[j].Interfaces {
-				x := &b.Ports[j].Interfaces[k]
-				t.plugs[x.Name] = plug{x, b.Name}
+	t.measureAll()
+	return t
+}
+
+// plug indexes a bridge of Open vSwitch.
+func (t *Topology) plug(b *host.OVSBridge) {
+	t.bridges[b.Name] = b
+	for j := range b.Ports {
+		for k := range b.Ports[j].Interfaces {
+			x := &b.Ports[j].Interfaces[k]
+			p := plug{x, b.Name, b.Ports[j].Tag}
+			t.plugs[x.Name] = p
+			if x.Socket != "" {
+				t.sockets[x.Socket] = p
 			}
 		}
 	}
-	return t
 }
+
+// measureAll works out what each link carries, and each patch port. It does so in one
+// order: where links lead back to themselves, what is found depends on where one
+// begins. After it nothing is written to carries.
+func (t *Topology) measureAll() {
+	var names []string
+	for name, i := range t.links {
+		if !t.host.Links[i].Tap {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		t.carry(name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.plugs)) {
+		if p := t.plugs[name]; p.Type == "patch" {
+			t.patch(p.OVSInterface)
+		}
+	}
+}
+
+// Has reports whether there is a link called name.
+func (t *Topology) Has(name string) bool { _, ok := t.links[name]; return ok }
 
 // link returns the link called name.
 func (t *Topology) link(name string) (host.Link, bool) {

@@ -82,7 +82,7 @@ func hostLines(h *check.Host) []string {
 		if i == mostTitled {
 			return append(lines, fmt.Sprintf("and %d more", len(h.Findings)-i))
 		}
-		lines = append(lines, sign[f.Severity]+string(f.Code)+": "+oneline.Text(f.Message, maxLabel))
+		lines = append(lines, sign[f.Severity]+word(f.Code)+": "+oneline.Text(f.Message, maxLabel))
 	}
 	return lines
 }
@@ -112,11 +112,11 @@ func (d *dotWriter) vertex(indent int, v *vertex) {
 	codes := worstFirst(v.codes)
 	if len(codes) == 0 || codes[0].Severity != v.status { // what is wrong is elsewhere on its path
 		if s := sign[v.status]; s != "" {
-			lines = append(lines, s+string(v.status))
+			lines = append(lines, s+word(v.status))
 		}
 	}
 	for _, f := range codes {
-		lines = append(lines, sign[f.Severity]+string(f.Code))
+		lines = append(lines, sign[f.Severity]+word(f.Code))
 	}
 	d.line(indent, "n%d [label=%s%s]", v.id, label(`\n`, lines...), look[v.status])
 }

@@ -11,7 +11,7 @@ import (
 // findings writes findings, the worst first, each with what to paste below it.
 func (p *printer) findings(indent int, all []finding.Finding) {
 	for _, f := range worstFirst(all) {
-		p.line(indent, "%s %s: %s", p.paint(f.Severity, string(f.Severity)), f.Code, oneline.Text(f.Message, maxText))
+		p.line(indent, "%s %s: %s", p.paint(f.Severity, word(f.Severity)), word(f.Code), oneline.Text(f.Message, maxText))
 		if f.Remedy == "" {
 			continue
 		}
@@ -25,14 +25,6 @@ func (p *printer) findings(indent int, all []finding.Finding) {
 
 func worstFirst(all []finding.Finding) []finding.Finding {
 	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(a, b finding.Finding) int {
-		switch {
-		case a.Severity == b.Severity:
-			return 0
-		case finding.Worse(a.Severity, b.Severity) == a.Severity:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(sorted, func(a, b finding.Finding) int { return finding.Compare(a.Severity, b.Severity) })
 	return sorted
 }

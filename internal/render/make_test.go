@@ -54,16 +54,17 @@ func crowded(n int) []check.Interface {
 func named(s string) *check.Report {
 	f := finding.Finding{Code: finding.GuestAboveSegment, Severity: finding.Critical, Message: s, Remedy: s}
 	i := faulty(0, f)
+	i.Findings = append(i.Findings, finding.Finding{Code: finding.Code(s), Severity: finding.Severity(s), Message: s})
 	i.MAC, i.Model, i.Type, i.Source, i.Bridge, i.Device = s, s, s, s, s, s
 	for k := range i.Path {
 		i.Path[k].Name, i.Path[k].Note = s, s
 	}
 	d := check.Domain{Name: s, UUID: s, State: s, Interfaces: []check.Interface{i, i}}
-	h := check.Host{Name: s, Findings: []finding.Finding{f}, Domains: []check.Domain{d, d}}
+	h := check.Host{Name: s, Findings: i.Findings, Domains: []check.Domain{d, d}}
 	other := check.Host{Name: s + "2"}
 	return &check.Report{
 		Status: finding.Critical,
 		Hosts:  []check.Host{h, other},
-		Moves:  []check.Move{{Domain: s, From: s, To: s + "2", Verdict: check.No, Findings: []finding.Finding{f}}},
+		Moves:  []check.Move{{Domain: s, From: s, To: s + "2", Verdict: check.No, Findings: i.Findings}},
 	}
 }

@@ -44,7 +44,7 @@ func refused(hosts []check.Host, moves []check.Move) []*barred {
 		}
 		why := ""
 		if f := worstFirst(m.Findings); len(f) > 0 {
-			why = " (" + string(f[0].Code) + ")"
+			why = " (" + word(f[0].Code) + ")"
 		}
 		b.domains = append(b.domains, name(m.Domain)+why)
 	}

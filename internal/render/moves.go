@@ -25,7 +25,7 @@ func (p *printer) moves(all []check.Move) {
 	for i := range all {
 		m := &all[i]
 		if len(m.Findings) > 0 {
-			p.line(2, "%s to %s: %s", name(m.Domain), name(m.To), p.paint(verdicts[m.Verdict], m.Verdict))
+			p.line(2, "%s to %s: %s", name(m.Domain), name(m.To), p.paint(verdicts[m.Verdict], word(m.Verdict)))
 			p.findings(4, m.Findings)
 		}
 	}
@@ -74,7 +74,7 @@ func newMoveTable(all []check.Move) *moveTable {
 			t.rows = append(t.rows, moveRow{m.Domain, cells})
 			widen(&t.first, name(m.Domain))
 		}
-		t.rows[r].cells[column(m.To)] = m.Verdict
+		t.rows[r].cells[column(m.To)] = word(m.Verdict)
 	}
 	return t
 }

@@ -23,17 +23,24 @@ func name(s string) string {
 	return plan.ShellWord(oneline.Text(s, maxName))
 }
 
-// nic names a NIC in its domain: by its MAC, or where a PCI device has none by what
+// word makes a code or a severity fit to be shown: they may be another virt-mtu's.
+func word[T ~string](s T) string { return oneline.Text(string(s), maxName) }
+
+// address tells a NIC in its domain: by its MAC, or where a PCI device has none by what
 // it is.
-func nic(i *check.Interface) string {
-	words := name(i.MAC)
+func address(i *check.Interface) string {
 	if i.MAC == "" && i.Type != "" {
-		words = name(i.Type)
+		return name(i.Type)
 	}
-	if i.Model != "" {
-		words += " " + name(i.Model)
+	return name(i.MAC)
+}
+
+// nic names a NIC in its domain.
+func nic(i *check.Interface) string {
+	if i.Model == "" {
+		return address(i)
 	}
-	return words
+	return address(i) + " " + name(i.Model)
 }
 
 // place says what a NIC is attached to.

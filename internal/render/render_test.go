@@ -14,7 +14,7 @@ import (
 	"virt-mtu/internal/check"
 )
 
-var update = flag.Bool("update", false, "write testdata/report.* anew")
+var update = flag.Bool("update", false, "write the golden files of testdata anew")
 
 // golden are the outputs of testdata/report.json: two hosts, a VXLAN tunnel above its
 // underlay, Open vSwitch with patch ports, macvtap, a passed-through function.
@@ -49,15 +49,20 @@ func TestGolden(t *testing.T) {
 		t.Run(suffix, func(t *testing.T) {
 			var got bytes.Buffer
 			must(t, render(&got, r))
-			file := filepath.Join("testdata", "report."+suffix)
-			if *update {
-				must(t, os.WriteFile(file, got.Bytes(), 0o644))
-			}
-			want, err := os.ReadFile(file)
-			must(t, err)
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			compare(t, filepath.Join("testdata", "report."+suffix), got.String())
 		})
+	}
+}
+
+// compare holds what has been written against a golden file.
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		must(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	must(t, err)
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }

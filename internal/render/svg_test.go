@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"virt-mtu/internal/check"
 )
 
 // skip skips what needs a program that is not here; in CI it must be.
@@ -78,4 +81,40 @@ func TestSVGTakesTooLong(t *testing.T) {
 	if err := SVG(ctx, &bytes.Buffer{}, example(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
+}
+
+// What dot has started ends with it.
+func TestSVGEndsAll(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	pretend(t, "sleep 30 & echo $! > "+file+".part; mv "+file+".part "+file+"; wait")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- SVG(ctx, &bytes.Buffer{}, &check.Report{}) }()
+	var pid int
+	for start := time.Now(); pid == 0; time.Sleep(10 * time.Millisecond) {
+		if text, err := os.ReadFile(file); err == nil {
+			_, err := fmt.Sscan(string(text), &pid)
+			must(t, err)
+		}
+		if time.Since(start) > 20*time.Second {
+			t.Fatal("dot has not been started")
+		}
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for start := time.Now(); runs(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatalf("process %d still runs", pid)
+		}
+	}
+}
+
+// runs reports whether there is a process, and it is no zombie.
+func runs(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }

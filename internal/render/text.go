@@ -14,7 +14,7 @@ import (
 type Options struct {
 	Color bool
 	// Full draws the path of every NIC. Without it, a report of many NICs has one
-	// line for each that is ok.
+	// line for each that is ok, or as another that has its path drawn.
 	Full bool
 }
 
@@ -30,6 +30,10 @@ func Text(w io.Writer, r *check.Report, o Options) error {
 		p.host(&r.Hosts[i])
 	}
 	p.moves(r.Moves)
+	if p.same {
+		p.gap()
+		p.line(0, "\"as\" another: the same path from the bridge on, and findings of the same codes; --full shows each, with its own remedies")
+	}
 	if p.links {
 		p.gap()
 		p.line(0, "order of repair: to raise, from the wire in (underlay, tunnel, uplink, bridge, tap, guest); to lower, from the guest out")
@@ -46,6 +50,9 @@ type printer struct {
 	any   bool // something has been written
 	block bool // the last lines belong together
 	links bool // a remedy sets links
+	same  bool // a NIC is said to be as another
+
+	written map[string]string // NICs of the host whose paths are drawn, by sameness
 }
 
 func (p *printer) line(indent int, format string, a ...any) {
@@ -65,6 +72,7 @@ func (p *printer) gap() {
 
 func (p *printer) host(h *check.Host) {
 	status := hostStatus(h)
+	p.written = map[string]string{}
 	p.gap()
 	p.line(0, "%s: %s", name(h.Name), p.paint(status, string(status)))
 	p.findings(2, h.Findings)
@@ -75,7 +83,7 @@ func (p *printer) host(h *check.Host) {
 }
 
 func (p *printer) domain(d *check.Domain) {
-	if !p.Full && domainStatus(d) == finding.OK {
+	if p.allShort(d) {
 		if p.block {
 			p.gap()
 		}
@@ -83,9 +91,7 @@ func (p *printer) domain(d *check.Domain) {
 			p.line(2, "%s: no NICs", domain(d))
 		}
 		for k := range d.Interfaces {
-			i := &d.Interfaces[k]
-			p.line(2, "%s %s", name(d.Name), p.brief(i))
-			p.findings(4, i.Findings)
+			p.shortNIC(2, name(d.Name)+" ", &d.Interfaces[k])
 		}
 		return
 	}
@@ -96,22 +102,24 @@ func (p *printer) domain(d *check.Domain) {
 	}
 	for k := range d.Interfaces {
 		i := &d.Interfaces[k]
-		if status := status(i); p.Full || status != finding.OK {
-			p.line(4, "%s on %s: %s", nic(i), place(i), p.paint(status, string(status)))
-			p.path(6, i.Path)
-		} else {
-			p.line(4, "%s", p.brief(i))
+		if p.short(i) {
+			p.shortNIC(4, "", i)
+			continue
 		}
+		status := status(i)
+		p.line(4, "%s on %s: %s", nic(i), place(i), p.paint(status, string(status)))
+		p.path(6, i.Path)
 		p.findings(6, i.Findings)
+		if !p.Full {
+			p.written[sameness(i)] = name(d.Name) + " " + address(i)
+		}
 	}
 	p.block = true
 }
 
-// brief is a NIC that is ok in one line.
-func (p *printer) brief(i *check.Interface) string {
-	text := fmt.Sprintf("%s on %s: %s", nic(i), place(i), p.paint(finding.OK, string(finding.OK)))
-	if i.PathMTU != 0 {
-		text += fmt.Sprintf(", %d from guest to wire", i.PathMTU)
+func (p *printer) shortNIC(indent int, domain string, i *check.Interface) {
+	p.line(indent, "%s%s", domain, p.brief(i))
+	if status(i) == finding.OK {
+		p.findings(indent+2, i.Findings)
 	}
-	return text
 }

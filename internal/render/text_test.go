@@ -186,3 +186,39 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+// A fault that many NICs share is shown once, and then in a line for each.
+func TestTextOfManyAlike(t *testing.T) {
+	nics := crowded(many + 6)
+	below := finding.New(finding.BridgeBelowUplink, "br0 has 1500, below its uplink eth0", "ip link set dev br0 mtu 9000")
+	for n := range nics {
+		i := &nics[n]
+		switch n {
+		case 3: // ok
+			continue
+		case 5: // of another fault besides
+			i.Findings = append(i.Findings, finding.New(finding.NeedsColdStart, "it has to be started anew", ""))
+		case 7: // on another path
+			i.Path[3].Name = "eth1"
+		case 9: // on another bridge
+			i.Bridge, i.Source, i.Path[2].Name = "br1", "br1", "br1"
+		}
+		i.Findings = append(i.Findings, below)
+		i.Status = finding.Worst(i.Findings)
+	}
+	r := alone(nics...)
+	first, second := &r.Hosts[0].Domains[0], &r.Hosts[0].Domains[1]
+	first.Interfaces = append(first.Interfaces, second.Interfaces...)
+	r.Hosts[0].Domains = append(r.Hosts[0].Domains[:1], r.Hosts[0].Domains[2:]...)
+	other := alone(nics[4])
+	other.Hosts[0].Name = "kvm2"
+	r.Hosts = append(r.Hosts, other.Hosts...)
+	compare(t, "testdata/many.txt", text(t, r, Options{}))
+	compare(t, "testdata/many.color.txt", text(t, r, Options{Color: true}))
+	if full := text(t, r, Options{Full: true}); strings.Contains(full, ": as web") || strings.Contains(full, "--full") {
+		t.Errorf("--full:\n%s", full)
+	}
+	if few := text(t, alone(nics[:many]...), Options{}); strings.Contains(few, ": as web") {
+		t.Errorf("%d NICs are not many:\n%s", many, few)
+	}
+}
