@@ -132,7 +132,7 @@ func (d *domain) find(code finding.Code, remedy, format string, a ...any) {
 
 func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 	if d.Error != "" {
-		d.find(finding.NotKnown, "", "domain %s: %s", plan.ShellWord(d.Name), d.Error)
+		d.find(finding.NotKnown, "", "domain %s: %s", plan.Quoted(d.Name), d.Error)
 	}
 	d.definition = d.parse("definition", d.PersistentXML)
 	d.saved = d.parse("managed save image", d.SavedXML)
@@ -148,7 +148,7 @@ func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 		Guests: guests, Host: t, Config: config,
 	})
 	if err != nil {
-		d.find(finding.ConfigInvalid, "virsh dumpxml --inactive "+plan.ShellWord(d.Name), "domain %s: %v", plan.ShellWord(d.Name), err)
+		d.find(finding.ConfigInvalid, "virsh dumpxml --inactive "+plan.ShellWord(d.Name), "domain %s: %v", plan.Quoted(d.Name), err)
 	}
 }
 
@@ -158,7 +158,7 @@ func (d *domain) parse(what, xml string) *domxml.Domain {
 	}
 	doc, err := domxml.Parse([]byte(xml))
 	if err != nil {
-		d.find(finding.NotKnown, "", "domain %s: read its %s: %v", plan.ShellWord(d.Name), what, err)
+		d.find(finding.NotKnown, "", "domain %s: read its %s: %v", plan.Quoted(d.Name), what, err)
 		return nil
 	}
 	return &doc.Domain

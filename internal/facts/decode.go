@@ -62,6 +62,9 @@ func decode(src []byte) (Facts, error) {
 			return Facts{}, fmt.Errorf("links[%d].name is %.100q, which no link can be called", i, l.Name)
 		}
 	}
+	if err := checkNumbers(&f); err != nil {
+		return Facts{}, err
+	}
 	for i := range f.Hook {
 		f.Hook[i] = rebuilt(f.Hook[i])
 	}

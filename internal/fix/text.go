@@ -33,7 +33,7 @@ func (r *Result) text(b *strings.Builder, dryRun bool) {
 	if r.State != "" {
 		state = " (" + r.State + ")"
 	}
-	line("%s%s: %s", plan.ShellWord(r.Name), state, r.verdict(dryRun))
+	line("%s%s: %s", plan.Quoted(r.Name), state, r.verdict(dryRun))
 	for _, n := range r.notes {
 		line("  %s", n)
 	}
@@ -101,5 +101,5 @@ func orNone(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return plan.ShellWord(s)
+	return plan.Quoted(s)
 }

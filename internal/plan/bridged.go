@@ -89,9 +89,9 @@ func (in *inspector) tap(seg *Segment) {
 // plugRemedy puts a tap where its NIC says that it is.
 func plugRemedy(tap string, seg *Segment) string {
 	if seg.OVS {
-		return fmt.Sprintf("ovs-vsctl add-port %s %s", quoted(seg.Bridge), quoted(tap))
+		return fmt.Sprintf("ovs-vsctl add-port %s %s", Quoted(seg.Bridge), Quoted(tap))
 	}
-	return fmt.Sprintf("ip link set dev %s master %s", quoted(tap), quoted(seg.Bridge))
+	return fmt.Sprintf("ip link set dev %s master %s", Quoted(tap), Quoted(seg.Bridge))
 }
 
 // limits finds ports that limit a guest which is known to work with its MTU.
@@ -300,5 +300,5 @@ func (in *inspector) unmanaged(seg *Segment) {
 	if ok {
 		has = fmt.Sprintf("has %d", l.MTU)
 	}
-	in.find(finding.UnmanagedTap, setMTU(in.XML.Target, in.XML.MTU), "managed='no': the guest is told %d, but libvirt does not set tap %s, which %s", in.XML.MTU, ShellWord(in.XML.Target), has)
+	in.find(finding.UnmanagedTap, setMTU(in.XML.Target, in.XML.MTU), "managed='no': the guest is told %d, but libvirt does not set tap %s, which %s", in.XML.MTU, Quoted(in.XML.Target), has)
 }

@@ -26,7 +26,7 @@ func (s *Subject) macvtap(x domxml.NIC, planned *NIC) Inspection {
 	}
 	under, known := s.Host.link(lower)
 	if !known {
-		in.find(finding.NotKnown, "", "lower device %s is not there, so what it carries is not known", ShellWord(lower))
+		in.find(finding.NotKnown, "", "lower device %s is not there, so what it carries is not known", Quoted(lower))
 		return in.done()
 	}
 	in.follow(s.Host.linkTail(lower))
@@ -56,7 +56,7 @@ func (s *Subject) function(x domxml.NIC, planned *NIC, hostdev bool) Inspection 
 	f, ok := s.Host.function(x.Address)
 	if !ok {
 		in.step(Node{Kind: NodeVF, Name: x.Address, Note: "not among the host's network devices"})
-		in.find(finding.NotKnown, "", "PCI device %s was not seen here, so what it carries is not known", ShellWord(x.Address))
+		in.find(finding.NotKnown, "", "PCI device %s was not seen here, so what it carries is not known", Quoted(x.Address))
 		return in.done()
 	}
 	vf, bound := s.Host.link(f.Link)
@@ -95,7 +95,7 @@ func (s *Subject) vhostuser(x domxml.NIC, planned *NIC) Inspection {
 	in := s.begin(x, planned)
 	p, ok := s.Host.sockets[x.Socket]
 	if !ok {
-		in.find(finding.NotKnown, "", "the switch behind vhost-user socket %s decides what gets through, and Open vSwitch here has no such port", ShellWord(x.Socket))
+		in.find(finding.NotKnown, "", "the switch behind vhost-user socket %s decides what gets through, and Open vSwitch here has no such port", Quoted(x.Socket))
 		return in.done()
 	}
 	in.step(Node{Kind: NodeTap, Name: p.Name, MTU: p.MTU, Carries: p.MTU, Note: clauses("vhost-user", portNote(p.OVSInterface))})
@@ -119,6 +119,6 @@ func (s *Subject) opaque(x domxml.NIC) Inspection {
 		in.Path[0].Note = clauses(in.Path[0].Note, "user-mode networking: no frames of the host's")
 		return in.done()
 	}
-	in.find(finding.NotKnown, "", "interface type %s: %s; what gets through cannot be seen from here", ShellWord(x.Type), nicmodel.LookupType(x.Type).Why)
+	in.find(finding.NotKnown, "", "interface type %s: %s; what gets through cannot be seen from here", Quoted(x.Type), nicmodel.LookupType(x.Type).Why)
 	return in.done()
 }

@@ -33,9 +33,9 @@ func (w *walker) judgeBridge(s *Segment) {
 // missingRemedy is for a bridge that is not there.
 func missingRemedy(s *Segment) string {
 	if s.OVS {
-		return fmt.Sprintf("ovs-vsctl add-br %s # or put right what the domain names: virsh edit", quoted(s.Bridge))
+		return fmt.Sprintf("ovs-vsctl add-br %s # or put right what the domain names: virsh edit", Quoted(s.Bridge))
 	}
-	return fmt.Sprintf("ip link add name %s type bridge # or put right what the domain names: virsh edit", quoted(s.Bridge))
+	return fmt.Sprintf("ip link add name %s type bridge # or put right what the domain names: virsh edit", Quoted(s.Bridge))
 }
 
 // judgeUplinks: where the uplinks of one bridge disagree, its segment has two sizes.

@@ -265,6 +265,9 @@ func (pl *planner) settle(n NIC, w wish) NIC {
 	case pl.Mode == Upward && n.Ours && entry.Asked:
 		n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d, which somebody asked for", n.Reason, n.XML.MTU)
 		return n
+	case pl.Mode == Upward && n.XML.MTU != 0 && n.Ours && !pl.Config.FollowBridge && w.Kind == policy.Inherit:
+		n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d: follow_bridge = false", n.Reason, n.XML.MTU)
+		return n
 	case pl.Mode == Upward && n.XML.MTU != 0 && (down || want == 0):
 		n.Action, n.Reason = None, fmt.Sprintf("%s; stays at %d until somebody runs fix", n.Reason, n.XML.MTU)
 		return n

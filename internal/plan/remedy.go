@@ -13,12 +13,12 @@ import (
 
 // setMTU gives a link an MTU now.
 func setMTU(link string, mtu int) string {
-	return fmt.Sprintf("ip link set dev %s mtu %d", quoted(link), mtu)
+	return fmt.Sprintf("ip link set dev %s mtu %d", Quoted(link), mtu)
 }
 
 // setPort asks Open vSwitch to give a port an MTU.
 func setPort(port string, mtu int) string {
-	return fmt.Sprintf("ovs-vsctl set interface %s mtu_request=%d", quoted(port), mtu)
+	return fmt.Sprintf("ovs-vsctl set interface %s mtu_request=%d", Quoted(port), mtu)
 }
 
 // set gives a link an MTU now, and says where it is kept over a reboot. What Open
@@ -42,7 +42,7 @@ func lasting(l host.Link, mtu int) string {
 	}
 	// netplan's key has dots between its parts.
 	key := fmt.Sprintf("%s.%s.mtu=%d", netplanSection(l.Kind), strings.ReplaceAll(l.Name, ".", `\.`), mtu)
-	return strings.NewReplacer("{key}", quoted(key), "{link}", quoted(l.Name), "{name}", printable(l.Name), "{mtu}", fmt.Sprint(mtu)).Replace(format)
+	return strings.NewReplacer("{key}", Quoted(key), "{link}", Quoted(l.Name), "{name}", printable(l.Name), "{mtu}", fmt.Sprint(mtu)).Replace(format)
 }
 
 // managers are the lines that keep an MTU, by what configures a link.

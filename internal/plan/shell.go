@@ -10,13 +10,13 @@ import (
 // becomes '?': such a name is not to be pasted, and must not make lines of its own.
 func ShellWord(s string) string {
 	if strings.HasPrefix(s, "-") {
-		return "-- " + quoted(s)
+		return "-- " + Quoted(s)
 	}
-	return quoted(s)
+	return Quoted(s)
 }
 
-// quoted is ShellWord where the name is another option's value.
-func quoted(s string) string {
+// Quoted is ShellWord for prose, and where the name is an option's own value.
+func Quoted(s string) string {
 	s = printable(s)
 	special := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("./_-+:=", r))

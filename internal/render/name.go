@@ -20,7 +20,7 @@ func name(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return plan.ShellWord(oneline.Text(s, maxName))
+	return plan.Quoted(oneline.Text(s, maxName))
 }
 
 // word makes a code or a severity fit to be shown: they may be another virt-mtu's.
