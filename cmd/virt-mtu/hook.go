@@ -7,9 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,7 +125,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 	if err != nil {
 		return 0, err
 	}
-	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(c)
 	defer stop()
 	pool := libvirt.NewPool(ctx, g.connect, hookTimeout)
 	defer pool.Close()
