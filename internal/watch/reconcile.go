@@ -1,0 +1,102 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"virt-mtu/internal/fix"
+	"virt-mtu/internal/plan"
+)
+
+// reconcile brings domains to what they should be; nil: all. What is wrong with one is
+// said when it is new.
+func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
+	began := time.Now()
+	report, err := w.Host.Fix(ctx, w.config, uuids)
+	w.Metrics.reconciled(time.Since(began), uuids == nil && err == nil)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Metrics.failed("reconcile")
+			w.Log.Error("reconcile", "error", err)
+		}
+		return err
+	}
+	w.taps.set(!leaves(w.config, report, uuids == nil, !w.taps.isQuick()))
+	w.tell(report, uuids == nil)
+	w.status()
+	return nil
+}
+
+// queued does what the hook has asked for.
+func (w *Watcher) queued(ctx context.Context) {
+	report, err := w.Host.Queued(ctx, w.config)
+	if err != nil && ctx.Err() == nil {
+		w.Metrics.failed("queue")
+		w.Log.Error("queue", "error", err)
+	}
+	w.tell(report, false)
+}
+
+// tell logs what a report has that is new. all: domains that are not in it are gone.
+func (w *Watcher) tell(r fix.Report, all bool) {
+	seen := map[string]bool{}
+	for _, d := range r.Domains {
+		seen[d.UUID] = true
+		for _, i := range d.Interfaces {
+			if d.Error == "" && (i.Action == plan.Inject || i.Action == plan.Update) {
+				w.Metrics.Injections.Inc()
+				w.Log.Info("definition fixed", "domain", d.Name, "mac", i.MAC, "from", i.Current, "to", i.Target, "because", i.Reason)
+			}
+		}
+		for range d.Raised() {
+			w.Metrics.Taps.Inc()
+		}
+		for _, n := range d.Notes() {
+			w.Log.Debug("note", "domain", d.Name, "note", n)
+		}
+		w.complain(d)
+	}
+	if !all {
+		return
+	}
+	for uuid := range w.said {
+		if !seen[uuid] {
+			delete(w.said, uuid)
+		}
+	}
+}
+
+// complain says what is wrong with a domain, unless it has been said.
+func (w *Watcher) complain(d fix.Result) {
+	wrong := d.Error
+	for _, i := range d.Interfaces {
+		if i.Action == plan.Refuse {
+			wrong += fmt.Sprintf(" NIC %s: %s;", i.MAC, i.Reason)
+		}
+	}
+	if w.said[d.UUID] == wrong {
+		return
+	}
+	if wrong == "" {
+		delete(w.said, d.UUID)
+		w.Log.Info("domain is well again", "domain", d.Name)
+		return
+	}
+	w.said[d.UUID] = wrong
+	if d.Error != "" {
+		w.Metrics.failed("domain")
+	} else {
+		w.Metrics.Refusals.Inc()
+	}
+	w.Log.Warn("domain is wrong", "domain", d.Name, "what", wrong)
+}
+
+// status tells systemd, for systemctl status.
+func (w *Watcher) status() {
+	text := "libvirt is away; taps go on"
+	if w.libvirt {
+		text = fmt.Sprintf("watching; %d domain(s) are wrong", len(w.said))
+	}
+	w.Host.Notify("STATUS=" + text)
+}
