@@ -121,6 +121,9 @@ func source(n domxml.NIC) string {
 // Raised is how many taps were raised.
 func (r *Result) Raised() int { return r.raised }
 
+// Retry: another try may bring another result.
+func (r *Result) Retry() bool { return r.retry }
+
 // Notes are lines for people about the domain as a whole.
 func (r *Result) Notes() []string { return r.notes }
 

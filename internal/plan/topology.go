@@ -21,6 +21,7 @@ type Topology struct {
 	bridges  map[string]*host.OVSBridge
 	plugs    map[string]plug // Open vSwitch's interfaces
 	sockets  map[string]plug // the same by vhost-user socket
+	patches  map[string]*host.OVSInterface
 	carries  map[string]Carry
 
 	mu       sync.Mutex
@@ -46,6 +47,7 @@ func NewTopology(s *host.Snapshot) *Topology {
 		bridges:  map[string]*host.OVSBridge{},
 		plugs:    map[string]plug{},
 		sockets:  map[string]plug{},
+		patches:  map[string]*host.OVSInterface{},
 		carries:  map[string]Carry{},
 		segments: map[string]Segment{},
 		tails:    map[string]*tail{},
@@ -85,6 +87,9 @@ func (t *Topology) plug(b *host.OVSBridge) {
 			if x.Socket != "" {
 				t.sockets[x.Socket] = p
 			}
+			if x.Type == "patch" {
+				t.patches[x.Name] = x
+			}
 		}
 	}
 }
@@ -95,7 +100,7 @@ func (t *Topology) plug(b *host.OVSBridge) {
 func (t *Topology) measureAll() {
 	var names []string
 	for name, i := range t.links {
-		if !t.host.Links[i].Tap {
+		if !t.host.Links[i].Tap || t.plugs[name].OVSInterface != nil {
 			names = append(names, name)
 		}
 	}
@@ -103,10 +108,8 @@ func (t *Topology) measureAll() {
 	for _, name := range names {
 		t.carry(name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.plugs)) {
-		if p := t.plugs[name]; p.Type == "patch" {
-			t.patch(p.OVSInterface)
-		}
+	for _, name := range slices.Sorted(maps.Keys(t.patches)) {
+		t.patch(t.patches[name])
 	}
 }
 

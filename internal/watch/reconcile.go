@@ -2,12 +2,16 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"virt-mtu/internal/fix"
 	"virt-mtu/internal/plan"
 )
+
+// errAgain: a domain could not be worked on, and may be later.
+var errAgain = errors.New("try again")
 
 // reconcile brings domains to what they should be; nil: all. What is wrong with one is
 // said when it is new.
@@ -56,6 +60,9 @@ func (w *Watcher) tell(r fix.Report, all bool) {
 			w.Log.Debug("note", "domain", d.Name, "note", n)
 		}
 		w.complain(d)
+		if d.Error != "" && d.Retry() && d.UUID != "" {
+			w.again(errAgain, []string{d.UUID})
+		}
 	}
 	if !all {
 		return

@@ -80,6 +80,7 @@ func (t *taps) refresh() {
 func (t *taps) reread() {
 	s := t.read()
 	t.known = plan.NewTopology(&s)
+	before := t.links
 	t.links = map[string]host.Link{}
 	var all []host.Link
 	for _, l := range s.Links {
@@ -92,6 +93,12 @@ func (t *taps) reread() {
 	for _, l := range all {
 		if l.Master != "" {
 			t.tap(l)
+		}
+	}
+	for name, l := range t.links {
+		// A bridge is nobody's to change here: it is only said.
+		if was, ok := before[name]; ok && l.Kind == "bridge" && l.MTU < was.MTU {
+			t.log.Warn("bridge lowered; nothing follows it down", "bridge", name, "from", was.MTU, "to", l.MTU)
 		}
 	}
 }
