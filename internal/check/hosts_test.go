@@ -77,7 +77,7 @@ func TestPeers(t *testing.T) {
 		d.Name, d.LiveXML, d.PersistentXML = name, strings.Replace(d.LiveXML, "web1", name, 1), strings.Replace(d.PersistentXML, "web1", name, 1)
 		return d
 	}
-	// Who is off, and who was told nothing, has no say.
+	// Who is off has no say, but is told.
 	f := kvm(t, "kvm1", 9000, runs("a1", 1, mtuXML(9000)), runs("b1", 2, mtuXML(9000)), runs("c1", 3, mtuXML(4000)),
 		defined("d1", nicXML("bridge", "bridge='br0'", "virtio", mtuXML(4000))), defined("e1", nicXML("bridge", "bridge='br0'", "virtio", mtuXML(4000))))
 	for i := 1; i <= 3; i++ {
@@ -90,7 +90,9 @@ func TestPeers(t *testing.T) {
 			said = append(said, d.Name+": "+string(f.Code)+": "+f.Message)
 		}
 	}
-	if d := cmp.Diff([]string{"c1: peer-mismatch: the guest has 4000 where others on br0 have 9000 (a1, b1): a segment has to have one MTU"}, said); d != "" {
+	if d := cmp.Diff([]string{"c1: peer-mismatch: the guest has 4000 where others on br0 have 9000 (a1, b1): a segment has to have one MTU",
+		"d1: peer-mismatch: the guest has 4000 where others on br0 have 9000 (a1, b1): a segment has to have one MTU",
+		"e1: peer-mismatch: the guest has 4000 where others on br0 have 9000 (a1, b1): a segment has to have one MTU"}, said); d != "" {
 		t.Errorf("want-, got+:\n%s", d)
 	}
 	if r.Status != "warning" {

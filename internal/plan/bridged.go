@@ -18,6 +18,9 @@ func (s *Subject) bridged(x domxml.NIC, planned *NIC) Inspection {
 		seg = s.Host.wherePlugged(x)
 	}
 	in.Bridge = seg.Bridge
+	if !in.Running && !seg.OVS && !seg.Missing { // of Open vSwitch's only a tap shows its VLAN
+		in.Segment = seg.Bridge
+	}
 	in.tap(&seg)
 	in.network(&seg)
 	net, known := s.Host.network(x.Network)
@@ -50,7 +53,7 @@ func (t *Topology) wherePlugged(x domxml.NIC) Segment {
 
 // tap adds the host's end of a NIC that runs, and judges it against its bridge.
 func (in *inspector) tap(seg *Segment) {
-	if in.XML.Target == "" || !in.running {
+	if in.XML.Target == "" || !in.Running {
 		return
 	}
 	l, ok := in.s.Host.link(in.XML.Target)
@@ -165,7 +168,7 @@ func (in *inspector) above(seg *Segment) {
 	if limit.MTU != 0 && in.Guest > limit.MTU && sure {
 		in.find(code, in.lowerRemedy(limit.MTU), "the guest has %d, but %s: its larger packets vanish", in.Guest, limit.Why)
 	}
-	if tap, ok := in.s.Host.link(in.XML.Target); ok && in.running && tap.Tap && !seg.OVS && sure && tap.MTU != 0 && tap.MTU < in.Guest && (limit.MTU == 0 || tap.MTU < limit.MTU) {
+	if tap, ok := in.s.Host.link(in.XML.Target); ok && in.Running && tap.Tap && !seg.OVS && sure && tap.MTU != 0 && tap.MTU < in.Guest && (limit.MTU == 0 || tap.MTU < limit.MTU) {
 		in.find(finding.GuestAboveSegment, "virt-mtu fix "+ShellWord(in.s.Name), "the guest has %d, but its own tap %s %d: larger packets to the guest vanish there", in.Guest, tap.Name, tap.MTU)
 	}
 	in.limits(in.s.Host.bridgeTail(seg).entries...)
@@ -263,7 +266,7 @@ func (in *inspector) coldStart() {
 	has, now := mtuText(in.planned.XML.MTU), ""
 	remedy := ""
 	switch {
-	case in.running && in.XML.MTU != in.planned.XML.MTU:
+	case in.Running && in.XML.MTU != in.planned.XML.MTU:
 		now = "it runs with " + mtuText(in.XML.MTU)
 		remedy = fmt.Sprintf("virsh shutdown %s # and when it is off: virsh start %s", name, name)
 	case in.s.Saved != nil && in.s.Live == nil:

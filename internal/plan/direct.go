@@ -13,7 +13,7 @@ import (
 func (s *Subject) macvtap(x domxml.NIC, planned *NIC) Inspection {
 	in := s.begin(x, planned)
 	dev, ok := s.Host.link(x.Target)
-	if x.Target != "" && in.running {
+	if x.Target != "" && in.Running {
 		n := Node{Kind: NodeMacvtap, Name: x.Target, MTU: dev.MTU, Carries: dev.MTU}
 		if !ok {
 			n.Note = "there is no such device here"
@@ -37,7 +37,7 @@ func (s *Subject) macvtap(x domxml.NIC, planned *NIC) Inspection {
 	}
 	in.model()
 	limit := carry.MTU
-	if ok && dev.MTU != 0 && in.running && (limit == 0 || dev.MTU < limit) {
+	if ok && dev.MTU != 0 && in.Running && (limit == 0 || dev.MTU < limit) {
 		limit = dev.MTU
 	}
 	if in.Told && limit != 0 && in.Guest > limit {
@@ -101,7 +101,7 @@ func (s *Subject) vhostuser(x domxml.NIC, planned *NIC) Inspection {
 	in.step(Node{Kind: NodeTap, Name: p.Name, MTU: p.MTU, Carries: p.MTU, Note: clauses("vhost-user", portNote(p.OVSInterface))})
 	seg := s.Host.bridge(p.bridge, true)
 	in.Bridge = seg.Bridge
-	if in.running {
+	if in.Running {
 		in.Segment = fmt.Sprint(seg.Bridge, " ", p.tag)
 	}
 	in.follow(s.Host.bridgeTail(&seg))

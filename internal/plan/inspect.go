@@ -41,9 +41,10 @@ type Inspection struct {
 	// Ignored: the admin wants the NIC left alone; what is only to be put right by
 	// changing it is not said.
 	Ignored bool
-	// Segment tells which NICs should agree: those that run on one bridge, in one VLAN
-	// of it. Empty: none.
+	// Segment tells which NICs should agree: those on one bridge, in one VLAN of it.
+	// Empty: none.
 	Segment string
+	Running bool
 }
 
 // Inspect looks at each NIC of a domain: those that run, then those that are only
@@ -134,7 +135,6 @@ type inspector struct {
 	Inspection
 	s       *Subject
 	planned *NIC
-	running bool
 	reading bool // Guest is what the guest itself says
 	tail    int  // where in the path the shared tail begins; 0: there is none
 }
@@ -145,7 +145,7 @@ func (s *Subject) begin(x domxml.NIC, planned *NIC) *inspector {
 		in.Ignored = planned.Ignored
 	}
 	if s.Live != nil {
-		_, in.running = SameNIC(s.Live.NICs, x.MAC, -1)
+		_, in.Running = SameNIC(s.Live.NICs, x.MAC, -1)
 	}
 	in.guest()
 	return in
