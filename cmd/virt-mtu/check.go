@@ -61,7 +61,7 @@ wrong usage.`,
 		Example: `  virt-mtu check web1
   virt-mtu check -o svg > path.svg
   virt-mtu check --facts kvm1.json --facts kvm2.json
-  virt-mtu check -o prometheus --output-file /var/lib/node_exporter/virt_mtu.prom`,
+  virt-mtu check -o prometheus --output-file /var/lib/prometheus/node-exporter/virt-mtu.prom`,
 		Annotations: map[string]string{formats: "text json prometheus dot svg", usageStatus: fmt.Sprint(exitUnknown)},
 		RunE:        func(c *cobra.Command, args []string) error { return runCheck(c, g, &fl, args) },
 	}
@@ -131,7 +131,7 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 // judge writes the report, and returns what it comes to.
 func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, args []string, out io.Writer) (finding.Severity, error) {
 	config, invalid := fl.config(c, g)
-	all, missing, err := fl.gather(ctx, c, g, args)
+	all, err := fl.gather(ctx, c, g, args)
 	if err != nil {
 		return "", err
 	}
@@ -139,9 +139,6 @@ func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, a
 		all[0].Hook = append(all[0].Hook, finding.New(finding.ConfigInvalid, invalid.Error()+": judged as if there were no config", ""))
 	}
 	report := check.Run(all, check.Options{Config: config, Names: args})
-	if missing {
-		report.Status = finding.Worse(report.Status, finding.Unknown)
-	}
 	return report.Status, fl.write(ctx, out, g.output, &report)
 }
 
@@ -158,43 +155,45 @@ func (fl *checkFlags) config(c *cobra.Command, g *globals) (policy.Config, error
 	return config, nil
 }
 
-// gather finds the facts to judge, at least those of one host. missing: a domain that
-// was named is not there, which has been said.
-func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, args []string) (all []facts.Facts, missing bool, err error) {
+// gather finds the facts to judge, at least those of one host. A domain that was named
+// and is not there is said, and among what could not be read.
+func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, args []string) (all []facts.Facts, err error) {
 	if len(fl.facts) > 0 {
 		for _, path := range fl.facts {
 			f, err := readFacts(c, path)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
 			all = append(all, f)
 		}
 		for _, name := range check.Missing(all, args) {
-			missing = true
+			all[0].Unread = append(all[0].Unread, "no domain "+plan.Quoted(name)+" in these facts")
 			complain(c.ErrOrStderr(), fmt.Errorf("check: no domain %s in these facts", plan.ShellWord(name)), "")
 		}
-		return all, missing, nil
+		return all, nil
 	}
 	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
 	defer pool.Close()
 	if len(fl.xml) > 0 {
 		f, err := fl.fromXML(c, pool)
-		return []facts.Facts{f}, false, err
+		return []facts.Facts{f}, err
 	}
 	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hookFindings, Progress: progress(c)})
 	if ctx.Err() != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for _, e := range unjoin(err) {
 		hint := libvirt.Hint(e)
 		gone := errors.Is(e, libvirt.ErrNotFound)
-		missing = missing || gone
+		if gone {
+			f.Unread, hint = append(f.Unread, e.Error()), "virsh list --all"
+		}
 		if gone || hint != "" { // the rest are findings
 			complain(c.ErrOrStderr(), fmt.Errorf("check: %w", e), hint)
 		}
 	}
 	sawHook(c)
-	return []facts.Facts{f}, missing, nil
+	return []facts.Facts{f}, nil
 }
 
 // fromXML makes facts of this host's links and of domains from files, taken as

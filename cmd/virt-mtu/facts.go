@@ -24,8 +24,9 @@ its NICs. No secrets are in it: of a domain's XML only what virt-mtu reads, no
 passwords, no disks, no command lines, nobody else's metadata. Names, MAC addresses,
 tunnels' addresses and PCI addresses are.
 
-What cannot be read, as one who is not root or because libvirt does not answer, is a
-message and a line in the JSON; the rest is written all the same.
+What cannot be read, as because libvirt does not answer, is a message and a line in the
+JSON; the rest is written all the same. Without root nothing is said of the hook, but
+for a message.
 
 Exit status: 0; 1 something could not be read; 2 wrong usage.`,
 		Example: `  virt-mtu facts > kvm1.json

@@ -148,7 +148,9 @@ func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 		Guests: guests, Host: t, Config: config,
 	})
 	if err != nil {
-		d.find(finding.ConfigInvalid, "virsh dumpxml --inactive "+plan.ShellWord(d.Name), "domain %s: %v", plan.Quoted(d.Name), err)
+		remedy := fmt.Sprintf(`virsh metadata %s %s --config --key %s --set "<domain mtu='inherit'/>" # or a number, or ignore; --remove takes it out`,
+			plan.ShellWord(d.Name), policy.MetadataURI, policy.MetadataKey)
+		d.find(finding.ConfigInvalid, remedy, "domain %s: %v", plan.Quoted(d.Name), err)
 	}
 }
 

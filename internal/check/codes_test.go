@@ -186,8 +186,8 @@ func TestCodes(t *testing.T) {
 			status: "warning", codes: "bridge-missing", why: "vnet0 is not a port of br1"},
 
 		{name: "model cannot carry", links: jumbo, domain: bridged("rtl8139", ""),
-			status: "critical", codes: "model-cannot-carry guest-not-told", why: "model rtl8139 carries at most 1500, but bridge br0 has 9000", remedy: "<model type='virtio'/>"},
-		{name: "model cannot carry its <mtu>", links: jumbo, domain: bridged("e1000e", mtuXML(9500)), status: "critical", codes: "model-cannot-carry guest-not-told"},
+			status: "critical", codes: "model-cannot-carry", why: "model rtl8139 carries at most 1500, but bridge br0 has 9000", remedy: "<model type='virtio'/>"},
+		{name: "model cannot carry its <mtu>", links: jumbo, domain: bridged("e1000e", mtuXML(9500)), status: "critical", codes: "model-cannot-carry"},
 		{name: "nobody tells", links: jumbo, domain: bridged("virtio", ""), status: "warning", codes: "guest-not-told", remedy: "virt-mtu fix web1"},
 		{name: "e1000 is told nothing", links: jumbo, domain: bridged("e1000", mtuXML(9000)), status: "warning", codes: "guest-not-told", why: "its <mtu> of 9000 is for the tap alone"},
 		{name: "e1000 that was set inside", links: jumbo, domain: bridged("e1000", mtuXML(9000)), status: "ok",

@@ -17,6 +17,9 @@ const maxLine = 4000
 // anything else.
 func (r *Report) Text(w io.Writer, dryRun bool) error {
 	var b strings.Builder
+	if len(r.Domains) == 0 {
+		b.WriteString("no domains: nothing to do\n")
+	}
 	for i := range r.Domains {
 		r.Domains[i].text(&b, dryRun)
 	}

@@ -25,7 +25,7 @@ func (s *Subject) bridged(x domxml.NIC, planned *NIC) Inspection {
 	in.network(&seg)
 	net, known := s.Host.network(x.Network)
 	switch {
-	case x.Type == "network" && (seg.Bridge == "" || seg.Missing && net.Inactive):
+	case x.Type == "network" && (seg.Bridge == "" || seg.Missing):
 		in.unreachable(&seg, net, known)
 	case seg.Bridge != "":
 		in.follow(s.Host.bridgeTail(&seg))
@@ -131,12 +131,14 @@ func (in *inspector) network(seg *Segment) {
 // unreachable says why a NIC on a network comes down to no bridge.
 func (in *inspector) unreachable(seg *Segment, net host.Network, ok bool) {
 	switch {
-	case !ok && in.s.Host.host.Networks == nil:
+	case !ok && seg.Missing, !ok && in.s.Host.host.Networks == nil:
 		in.find(finding.NotKnown, "", "%s", seg.Why)
 	case !ok:
 		in.find(finding.BridgeMissing, "virsh net-define FILE # or put right what the domain names: virsh edit "+ShellWord(in.s.Name), "there is no network %q here", in.XML.Network)
 	case net.Inactive:
 		in.find(finding.BridgeMissing, "virsh net-start "+ShellWord(net.Name), "network %q is not active", net.Name)
+	case seg.Missing:
+		in.find(finding.BridgeMissing, "virsh net-start "+ShellWord(net.Name), "bridge %q of network %q is not here", seg.Bridge, net.Name)
 	default: // macvtap and SR-IOV pools: which device it gets is seen when it runs
 		in.find(finding.NotKnown, "", "network %q gives its guests a device of their own when they start", net.Name)
 	}
@@ -208,7 +210,7 @@ func (in *inspector) notTold(seg *Segment) {
 	}
 	tells := tellable(in.XML)
 	switch {
-	case want == 0 || in.Ignored || seg.Missing:
+	case want == 0 || in.Ignored || seg.Missing || in.has(finding.ModelCannotCarry):
 	case in.reading && in.Guest >= want: // it knows, or above has said so
 	case in.reading && in.XML.MTU >= want && tells:
 		in.find(finding.WaitsForGuest, inside(want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)

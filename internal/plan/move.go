@@ -36,7 +36,7 @@ func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Findin
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range p.Arrivals() {
+	for _, a := range p.arrivals("there") {
 		if a.Reason != "" {
 			out = append(out, finding.New(a.Code, "NIC "+a.NIC.MAC+": "+a.Reason, ""))
 		}

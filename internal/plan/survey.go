@@ -63,15 +63,19 @@ func (t *Topology) Survey(covered map[string]bool) []finding.Finding {
 	return out
 }
 
-// wired reports whether a bridge has a port that is neither a tap nor a veth: one with
-// nothing else is for containers, each of which has an MTU of its own.
+// wired reports whether a bridge leads off the host. One with several veths and nothing
+// else is for containers, each of which has an MTU of its own.
 func (t *Topology) wired(bridge string) bool {
+	veths := 0
 	for _, i := range t.ports[bridge] {
-		if p := t.host.Links[i]; !p.Tap && p.Kind != "veth" {
+		switch p := t.host.Links[i]; {
+		case p.Kind == "veth":
+			veths++
+		case !p.Tap:
 			return true
 		}
 	}
-	return false
+	return veths == 1
 }
 
 // satOn are the links that others sit on.

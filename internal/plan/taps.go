@@ -117,18 +117,21 @@ type Arrival struct {
 // uplink (with none: the bridge) below it blocks; the bridge alone below it is
 // worth a warning, since the wire carries what the host's own address and smaller
 // taps do not. A NIC without <mtu> is no reason for anything.
-func (p *Plan) Arrivals() []Arrival {
+func (p *Plan) Arrivals() []Arrival { return p.arrivals("here") }
+
+// arrivals says where the destination is, from where the words are read.
+func (p *Plan) arrivals(where string) []Arrival {
 	var out []Arrival
 	for _, n := range p.NICs {
 		if n.XML.MTU == 0 || n.Ignored || !nicmodel.LookupType(n.XML.Type).Bridged {
 			continue
 		}
-		out = append(out, arrival(n))
+		out = append(out, arrival(n, where))
 	}
 	return out
 }
 
-func arrival(n NIC) Arrival {
+func arrival(n NIC, where string) Arrival {
 	a := Arrival{NIC: n.XML}
 	seg := n.Segment
 	limit, above := seg.limit()
@@ -141,11 +144,11 @@ func arrival(n NIC) Arrival {
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	case limit.MTU < n.XML.MTU:
 		a.Code, a.Blocked = above, true
-		a.Reason = fmt.Sprintf("the guest has %d, but %s here: its larger packets would vanish", n.XML.MTU, limit.Why)
+		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, limit.Why, where)
 	case seg.BridgeMTU != 0 && seg.BridgeMTU < n.XML.MTU:
 		a.Code = finding.BridgeBelowUplink
-		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d here: the wire carries it, the host's own address and smaller taps do not",
-			n.XML.MTU, seg.Bridge, seg.BridgeMTU)
+		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d %s: the wire carries it, the host's own address and smaller taps do not",
+			n.XML.MTU, seg.Bridge, seg.BridgeMTU, where)
 	case limit.Certainty != Known:
 		a.Code = finding.NotKnown
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)

@@ -22,10 +22,14 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 	if err != nil {
 		if ctx.Err() == nil {
 			w.Metrics.failed("reconcile")
-			w.Log.Error("reconcile", "error", err)
+			if w.failing != err.Error() { // not each time
+				w.Log.Error("reconcile", "error", err)
+			}
+			w.failing = err.Error()
 		}
 		return err
 	}
+	w.failing = ""
 	w.taps.set(!leaves(w.config, report, uuids == nil, !w.taps.isQuick()))
 	w.tell(report, uuids == nil)
 	w.status()
@@ -33,13 +37,14 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 }
 
 // queued does what the hook has asked for.
-func (w *Watcher) queued(ctx context.Context) {
+func (w *Watcher) queued(ctx context.Context) error {
 	report, err := w.Host.Queued(ctx, w.config)
 	if err != nil && ctx.Err() == nil {
 		w.Metrics.failed("queue")
 		w.Log.Error("queue", "error", err)
 	}
 	w.tell(report, false)
+	return err
 }
 
 // tell logs what a report has that is new. all: domains that are not in it are gone.

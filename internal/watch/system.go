@@ -37,8 +37,12 @@ type System struct {
 
 var _ Host = (*System)(nil)
 
-// Read reads the links.
-func (s *System) Read() host.Snapshot { return collect.Read() }
+// Read reads the links, not while a bridge has the odd value of a pin.
+func (s *System) Read() host.Snapshot {
+	s.critical.Lock()
+	defer s.critical.Unlock()
+	return collect.Read()
+}
 
 // Links watches the links.
 func (s *System) Links(ctx context.Context, changed func(collect.Change)) error {
@@ -104,7 +108,6 @@ func (s *System) await(ctx context.Context) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- folder(watching, pidFolder, nil, look) }()
-	look()
 	select {
 	case <-ctx.Done():
 		return nil
@@ -169,7 +172,6 @@ func (s *System) fix(ctx context.Context, c policy.Config, run func(*fix.Fixer) 
 
 // Requests watches the queue.
 func (s *System) Requests(ctx context.Context, changed func()) error {
-	changed() // what is there already
 	return folder(ctx, state.DefaultBase+"/queue", nil, changed)
 }
 
@@ -182,23 +184,29 @@ func (s *System) ConfigChanges(ctx context.Context, changed func()) error {
 	return folder(ctx, filepath.Dir(s.ConfigPath), s.Reload, changed)
 }
 
-// folder calls changed when something in a folder does, or when it is asked to. One that
-// is not there is none that changes.
+// folder calls changed at first, when something in a folder does, and when it is asked
+// to. One that is not there may come.
 func folder(ctx context.Context, path string, asked <-chan struct{}, changed func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", path, err)
 	}
 	defer w.Close()
-	missing := w.Add(path) != nil
+	// Before the first look, so that nothing falls in between.
+	_ = w.Add(path)
+	changed()
+	look := time.NewTicker(lastRetry)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-asked:
-			if missing {
-				missing = w.Add(path) != nil
+		case <-look.C:
+			if len(w.WatchList()) == 0 && w.Add(path) == nil {
+				changed()
 			}
+		case <-asked:
+			_ = w.Add(path) // it may have come
 			changed()
 		case _, ok := <-w.Events:
 			if !ok {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"regexp"
@@ -34,6 +35,8 @@ type taps struct {
 	// libvirt to say whose it is.
 	quick bool
 	pins  bool // bridges are to be pinned
+	// stale: known has to be read anew.
+	stale chan struct{}
 }
 
 // change takes what the kernel tells of one link, and reports whether domains may be
@@ -44,15 +47,19 @@ func (t *taps) change(c collect.Change) (dirty bool) {
 	switch {
 	case c.Resync:
 		t.reread()
-		return true
+		dirty = true
 	case !c.Link.Tap:
-		return t.other(c)
+		dirty = t.other(c)
 	case c.Gone || c.Link.Master == "":
 		return false
+	default:
+		// A bridge may be pinned now that was not.
+		dirty = t.tap(c.Link) || t.pins && !t.known.Has(c.Link.Name)
 	}
-	dirty = t.tap(c.Link)
-	// A bridge may be pinned now that was not.
-	return dirty || t.pins && !t.known.Has(c.Link.Name)
+	if dirty {
+		t.outdated()
+	}
+	return dirty
 }
 
 // other takes a link that is no tap.
@@ -69,11 +76,32 @@ func (t *taps) other(c collect.Change) (dirty bool) {
 	return true
 }
 
-// refresh reads the host anew: something other than a tap has changed.
-func (t *taps) refresh() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.reread()
+func (t *taps) outdated() {
+	select {
+	case t.stale <- struct{}{}:
+	default: // it is known
+	}
+}
+
+// settle reads the host anew some time after something has changed, until ctx ends, and
+// calls done each time.
+func (t *taps) settle(ctx context.Context, done func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.stale:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settleHost):
+		}
+		t.mu.Lock()
+		t.reread()
+		t.mu.Unlock()
+		done()
+	}
 }
 
 // reread reads the host anew, and brings its taps to what that means.
@@ -149,9 +177,13 @@ func (t *taps) isQuick() bool {
 	return t.quick
 }
 
-// set tells whether somebody wants to be left alone.
+// set tells whether nobody wants to be left alone. If so for the first time, taps are
+// raised that had to wait for it.
 func (t *taps) set(quick bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if quick && !t.quick {
+		t.outdated()
+	}
 	t.quick = quick
 }

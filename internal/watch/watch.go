@@ -3,8 +3,11 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"virt-mtu/internal/collect"
@@ -19,9 +22,11 @@ import (
 const (
 	settleDomain = 30 * time.Millisecond  // a define comes as several events
 	settleHost   = 300 * time.Millisecond // a bridge that changes does so several times
+	settleConfig = 200 * time.Millisecond // a file that is written is empty at first
 	full         = 10 * time.Minute
 	firstRetry   = 200 * time.Millisecond
-	lastRetry    = 30 * time.Second
+	lastRetry    = 5 * time.Second  // where libvirt does not answer
+	retryDomain  = 30 * time.Second // where it says no to one domain
 )
 
 // Host is what the daemon sees and does: the real one is System's. Each source calls
@@ -64,17 +69,35 @@ type Watcher struct {
 	said    map[string]string // of each domain what was last said to be wrong
 	pinned  map[string]int    // bridges, and the index that they had
 	libvirt bool
+	failing string       // why the last reconcile could not be
+	busy    atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
 }
 
-// dirty is what may not be right any more.
+// dirty is what may not be right any more, and from when on it is to be looked at;
+// zero: it is not.
 type dirty struct {
 	sync.Mutex
-	all     time.Time // everything, from then on; zero: no
-	links   time.Time // the host's links, likewise
+	all     time.Time
 	domains map[string]time.Time
-	queue   bool
-	config  bool
+	queue   time.Time
+	config  time.Time
 	connect int // 1: libvirt has come, -1: it has gone
+}
+
+// sooner moves a time forward, never back.
+func sooner(t *time.Time, after time.Duration) {
+	if at := time.Now().Add(after); t.IsZero() || at.Before(*t) {
+		*t = at
+	}
+}
+
+// take reports whether a time has come, and clears it.
+func take(t *time.Time, now time.Time) bool {
+	if t.IsZero() || t.After(now) {
+		return false
+	}
+	*t = time.Time{}
+	return true
 }
 
 // mark marks something, and wakes the one who cleans up.
@@ -88,11 +111,12 @@ func (w *Watcher) mark(how func(d *dirty)) {
 	}
 }
 
-func (d *dirty) everything(after time.Duration) {
-	at := time.Now().Add(after)
-	if d.all.IsZero() || at.Before(d.all) {
-		d.all = at
-	}
+func (d *dirty) everything(after time.Duration) { sooner(&d.all, after) }
+
+func (d *dirty) domain(uuid string, after time.Duration) {
+	at := d.domains[uuid]
+	sooner(&at, after)
+	d.domains[uuid] = at
 }
 
 // Run watches until ctx ends. The error is for a start that cannot be.
@@ -107,32 +131,40 @@ func (w *Watcher) Run(ctx context.Context) error {
 		"links": func(ctx context.Context) error {
 			return w.Host.Links(ctx, func(c collect.Change) {
 				if w.taps.change(c) {
-					w.mark(func(d *dirty) {
-						d.everything(settleHost)
-						if d.links.IsZero() {
-							d.links = time.Now().Add(settleHost)
-						}
-					})
+					w.mark(func(d *dirty) { d.everything(settleHost) })
 				}
 			})
 		},
 		"libvirt": func(ctx context.Context) error {
 			defer w.mark(func(d *dirty) { d.connect = -1 })
 			return w.Host.Domains(ctx,
-				func() { w.mark(func(d *dirty) { d.connect = 1; d.everything(0) }) },
-				func(uuid string) { w.mark(func(d *dirty) { d.domain(uuid) }) })
+				func() { w.mark(func(d *dirty) { d.connect = 1; d.everything(0); sooner(&d.queue, 0) }) },
+				func(uuid string) { w.mark(func(d *dirty) { d.domain(uuid, settleDomain) }) })
 		},
 		"queue": func(ctx context.Context) error {
-			return w.Host.Requests(ctx, func() { w.mark(func(d *dirty) { d.queue = true }) })
+			return w.Host.Requests(ctx, func() { w.mark(func(d *dirty) { sooner(&d.queue, 0) }) })
 		},
 		"config": func(ctx context.Context) error {
-			return w.Host.ConfigChanges(ctx, func() { w.mark(func(d *dirty) { d.config = true }) })
+			return w.Host.ConfigChanges(ctx, func() {
+				w.mark(func(d *dirty) { d.config = time.Now().Add(settleConfig) }) // after the last
+			})
 		},
 	} {
 		sources.Add(1)
 		go func() {
 			defer sources.Done()
 			w.keep(ctx, name, source)
+		}()
+	}
+	// Beside the loop, which may be waiting for libvirt.
+	for _, beside := range []func(){
+		func() { w.taps.settle(ctx, func() { w.mark(func(*dirty) {}) }) },
+		func() { w.heartbeat(ctx) },
+	} {
+		sources.Add(1)
+		go func() {
+			defer sources.Done()
+			beside()
 		}()
 	}
 	w.Host.Notify("READY=1")
@@ -142,7 +174,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// Once does one reconcile of everything.
+// Once does one reconcile of everything, and what the hook has asked for.
 func (w *Watcher) Once(ctx context.Context) error {
 	config, err := w.Host.Config()
 	if err != nil {
@@ -151,20 +183,18 @@ func (w *Watcher) Once(ctx context.Context) error {
 	w.start(config)
 	w.taps.change(collect.Change{Resync: true})
 	w.pin()
-	return w.reconcile(ctx, nil)
+	err = errors.Join(w.reconcile(ctx, nil), w.queued(ctx))
+	if n := len(w.said); n > 0 && err == nil {
+		err = fmt.Errorf("%d domain(s) are wrong", n)
+	}
+	return err
 }
 
 func (w *Watcher) start(config policy.Config) {
 	w.config = config
 	w.wake = make(chan struct{}, 1)
 	w.said, w.pinned, w.dirty.domains = map[string]string{}, map[string]int{}, map[string]time.Time{}
-	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges}
-}
-
-func (d *dirty) domain(uuid string) {
-	if _, ok := d.domains[uuid]; !ok {
-		d.domains[uuid] = time.Now().Add(settleDomain)
-	}
+	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, stale: make(chan struct{}, 1)}
 }
 
 // keep runs a source for as long as ctx, with pauses that grow while it fails.
@@ -176,11 +206,11 @@ func (w *Watcher) keep(ctx context.Context, name string, source func(context.Con
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > lastRetry {
+		if time.Since(began) > pause { // it was there
 			pause = firstRetry
 		}
-		if pause == firstRetry || pause == lastRetry { // not each time
-			w.Log.Warn("source lost", "source", name, "error", err, "again in", pause)
+		if pause == firstRetry { // not each time
+			w.Log.Warn("source lost", "source", name, "error", err)
 		}
 		w.Metrics.failed(name)
 		select {
@@ -196,28 +226,41 @@ func (w *Watcher) keep(ctx context.Context, name string, source func(context.Con
 func (w *Watcher) loop(ctx context.Context) {
 	regular := time.NewTimer(full)
 	defer regular.Stop()
-	var beat <-chan time.Time
-	if w.Watchdog > 0 {
-		t := time.NewTicker(w.Watchdog / 2)
-		defer t.Stop()
-		beat = t.C
-	}
 	due := time.NewTimer(full)
 	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-beat:
-			w.Host.Notify("WATCHDOG=1")
-			continue
 		case <-regular.C:
-			w.mark(func(d *dirty) { d.everything(0) })
+			w.mark(func(d *dirty) { d.everything(0); sooner(&d.queue, 0) })
 			regular.Reset(full)
 		case <-w.wake:
 		case <-due.C:
 		}
+		w.busy.Store(time.Now().Unix())
 		due.Reset(w.clean(ctx))
+		w.busy.Store(0)
+	}
+}
+
+// heartbeat tells systemd that we are alive: not from the loop, which may be at
+// thousands of domains, but only while that gets anywhere.
+func (w *Watcher) heartbeat(ctx context.Context) {
+	if w.Watchdog <= 0 {
+		return
+	}
+	t := time.NewTicker(w.Watchdog / 2)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if since := w.busy.Load(); since == 0 || time.Since(time.Unix(since, 0)) < full {
+			w.Host.Notify("WATCHDOG=1")
+		}
 	}
 }
 
@@ -225,29 +268,23 @@ func (w *Watcher) loop(ctx context.Context) {
 func (w *Watcher) clean(ctx context.Context) time.Duration {
 	now := time.Now()
 	var uuids []string
+	var everything, queue bool
 	w.dirty.Lock()
-	config, queue, connect := w.dirty.config, w.dirty.queue, w.dirty.connect
-	w.dirty.config, w.dirty.connect = false, 0
-	switch {
-	case connect != 0:
+	config, connect := take(&w.dirty.config, now), w.dirty.connect
+	if w.dirty.connect = 0; connect != 0 {
 		w.libvirt = connect > 0
 	}
-	links := !w.dirty.links.IsZero() && !w.dirty.links.After(now)
-	if links {
-		w.dirty.links = time.Time{}
-	}
-	everything := w.libvirt && !w.dirty.all.IsZero() && !w.dirty.all.After(now)
-	if everything {
-		w.dirty.all, w.dirty.domains = time.Time{}, map[string]time.Time{}
-	}
-	if w.libvirt {
+	if w.libvirt { // what is of domains waits for it
+		queue = take(&w.dirty.queue, now)
+		if everything = take(&w.dirty.all, now); everything {
+			w.dirty.domains = map[string]time.Time{}
+		}
 		for uuid, at := range w.dirty.domains {
 			if !at.After(now) {
 				uuids = append(uuids, uuid)
 				delete(w.dirty.domains, uuid)
 			}
 		}
-		w.dirty.queue = false
 	}
 	w.dirty.Unlock()
 
@@ -258,21 +295,17 @@ func (w *Watcher) clean(ctx context.Context) time.Duration {
 	if config && w.reload() {
 		everything = w.libvirt
 	}
-	if links {
-		w.taps.refresh()
-	}
 	w.pin()
-	if !w.libvirt {
-		return w.next() // taps go on by themselves; the rest waits for libvirt
-	}
 	switch {
 	case everything:
 		w.again(w.reconcile(ctx, nil), nil)
 	case len(uuids) > 0:
 		w.again(w.reconcile(ctx, uuids), uuids)
 	}
-	if queue {
-		w.queued(ctx)
+	if queue && w.queued(ctx) != nil {
+		w.dirty.Lock()
+		sooner(&w.dirty.queue, lastRetry)
+		w.dirty.Unlock()
 	}
 	return w.next()
 }
@@ -288,7 +321,11 @@ func (w *Watcher) again(err error, uuids []string) {
 		w.dirty.everything(lastRetry)
 	}
 	for _, u := range uuids {
-		w.dirty.domains[u] = time.Now().Add(lastRetry)
+		if errors.Is(err, errAgain) {
+			w.dirty.domain(u, retryDomain)
+		} else {
+			w.dirty.domain(u, lastRetry)
+		}
 	}
 }
 
@@ -297,22 +334,24 @@ func (w *Watcher) next() time.Duration {
 	w.dirty.Lock()
 	defer w.dirty.Unlock()
 	next := full
-	if !w.dirty.links.IsZero() {
-		next = time.Until(w.dirty.links)
+	until := func(at time.Time) {
+		if !at.IsZero() {
+			next = min(next, time.Until(at))
+		}
 	}
-	if !w.libvirt {
-		return max(next, 0)
-	}
-	if !w.dirty.all.IsZero() {
-		next = min(next, time.Until(w.dirty.all))
-	}
-	for _, at := range w.dirty.domains {
-		next = min(next, time.Until(at))
+	until(w.dirty.config)
+	if w.libvirt {
+		until(w.dirty.all)
+		until(w.dirty.queue)
+		for _, at := range w.dirty.domains {
+			until(at)
+		}
 	}
 	return max(next, 0)
 }
 
-// reload takes a changed config; a broken one leaves the old in force.
+// reload takes a changed config, and reports whether it has changed; a broken one
+// leaves the old in force.
 func (w *Watcher) reload() bool {
 	config, err := w.Host.Config()
 	if err != nil {
@@ -320,9 +359,14 @@ func (w *Watcher) reload() bool {
 		w.Log.Error("config not taken, the old one holds", "error", err)
 		return false
 	}
+	if reflect.DeepEqual(config, w.config) {
+		w.Log.Debug("config is what it was")
+		return false
+	}
 	w.config = config
 	w.taps.mu.Lock()
 	w.taps.pins = config.PinBridges
+	w.taps.quick = w.taps.quick && !leaves(config, fix.Report{}, false, false)
 	w.taps.mu.Unlock()
 	w.Log.Info("config taken")
 	return true
@@ -367,6 +411,9 @@ func leaves(c policy.Config, r fix.Report, all bool, before bool) bool {
 		return true
 	}
 	for _, d := range r.Domains {
+		if d.Error != "" && len(d.Interfaces) == 0 {
+			return true // what it wants is not known
+		}
 		for _, i := range d.Interfaces {
 			if i.Action == plan.Skip && i.Ignored() {
 				return true
