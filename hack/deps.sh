@@ -120,7 +120,11 @@ for step; do
 		files openvswitch-switch /usr/bin/ovs-vsctl /usr/lib/openvswitch-switch/ovs-vswitchd /usr/share/openvswitch/vswitch.ovsschema
 		files prometheus /usr/bin/promtool
 		;;
-	bench) packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients ;;
+	bench)
+		packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients
+		# It is systemd-udevd as well, by the name that it is started by.
+		files udev /bin/udevadm
+		;;
 	lint) packages shellcheck ;;
 	*) die "do not know ${step@Q}" "hack/deps.sh go|test|bench|lint" ;;
 	esac

@@ -39,10 +39,15 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 // queued does what the hook has asked for.
 func (w *Watcher) queued(ctx context.Context) error {
 	report, err := w.Host.Queued(ctx, w.config)
+	wrong := ""
 	if err != nil && ctx.Err() == nil {
+		wrong = err.Error()
 		w.Metrics.failed("queue")
+	}
+	if wrong != "" && wrong != w.queueSaid {
 		w.Log.Error("queue", "error", err)
 	}
+	w.queueSaid = wrong
 	w.tell(report, false)
 	return err
 }

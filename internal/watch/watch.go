@@ -62,15 +62,16 @@ type Watcher struct {
 	// Watchdog is how often systemd wants to hear from us; 0: it does not.
 	Watchdog time.Duration
 
-	config  policy.Config
-	taps    taps
-	dirty   dirty
-	wake    chan struct{}
-	said    map[string]string // of each domain what was last said to be wrong
-	pinned  map[string]int    // bridges, and the index that they had
-	libvirt bool
-	failing string       // why the last reconcile could not be
-	busy    atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
+	config    policy.Config
+	taps      taps
+	dirty     dirty
+	wake      chan struct{}
+	said      map[string]string // of each domain what was last said to be wrong
+	queueSaid string            // of the queue, likewise
+	pinned    map[string]int    // bridges, and the index that they had
+	libvirt   bool
+	failing   string       // why the last reconcile could not be
+	busy      atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
 }
 
 // dirty is what may not be right any more, and from when on it is to be looked at;
@@ -127,25 +128,27 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	w.start(config)
 	var sources sync.WaitGroup
-	for name, source := range map[string]func(context.Context) error{
-		"links": func(ctx context.Context) error {
+	for name, source := range map[string]func(ctx context.Context, came func()) error{
+		"links": func(ctx context.Context, came func()) error {
 			return w.Host.Links(ctx, func(c collect.Change) {
+				came()
 				if w.taps.change(c) {
 					w.mark(func(d *dirty) { d.everything(settleHost) })
 				}
 			})
 		},
-		"libvirt": func(ctx context.Context) error {
+		"libvirt": func(ctx context.Context, came func()) error {
 			defer w.mark(func(d *dirty) { d.connect = -1 })
 			return w.Host.Domains(ctx,
-				func() { w.mark(func(d *dirty) { d.connect = 1; d.everything(0); sooner(&d.queue, 0) }) },
+				func() { came(); w.mark(func(d *dirty) { d.connect = 1; d.everything(0); sooner(&d.queue, 0) }) },
 				func(uuid string) { w.mark(func(d *dirty) { d.domain(uuid, settleDomain) }) })
 		},
-		"queue": func(ctx context.Context) error {
-			return w.Host.Requests(ctx, func() { w.mark(func(d *dirty) { sooner(&d.queue, 0) }) })
+		"queue": func(ctx context.Context, came func()) error {
+			return w.Host.Requests(ctx, func() { came(); w.mark(func(d *dirty) { sooner(&d.queue, 0) }) })
 		},
-		"config": func(ctx context.Context) error {
+		"config": func(ctx context.Context, came func()) error {
 			return w.Host.ConfigChanges(ctx, func() {
+				came()
 				w.mark(func(d *dirty) { d.config = time.Now().Add(settleConfig) }) // after the last
 			})
 		},
@@ -198,15 +201,15 @@ func (w *Watcher) start(config policy.Config) {
 }
 
 // keep runs a source for as long as ctx, with pauses that grow while it fails.
-func (w *Watcher) keep(ctx context.Context, name string, source func(context.Context) error) {
+func (w *Watcher) keep(ctx context.Context, name string, source func(ctx context.Context, came func()) error) {
 	pause := firstRetry
 	for {
-		began := time.Now()
-		err := source(ctx)
+		came := false // to wait long for it is not that
+		err := source(ctx, func() { came = true })
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > pause { // it was there
+		if came {
 			pause = firstRetry
 		}
 		if pause == firstRetry { // not each time
