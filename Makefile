@@ -46,6 +46,7 @@ bench: build image ## the hook and fix against other ways to do the same, as rat
 	test/bench/hook.sh
 	test/bench/fix.sh
 	test/bench/check.sh
+	test/bench/watch.sh
 
 vet:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }

@@ -373,7 +373,7 @@ func quick(t *testing.T) *lab.Host {
 
 func TestIntegrationWatchDefinitions(t *testing.T) {
 	t.Parallel()
-	h := jumbo(t)
+	h := quick(t)
 	h.Bridge(t, "br1", 0)
 	h.Uplink(t, "br1", "up1", 9000)
 	h.Bridge(t, "br2", 4000)
@@ -499,7 +499,7 @@ func TestIntegrationWatchDefinitions(t *testing.T) {
 
 func TestIntegrationWatchTaps(t *testing.T) {
 	t.Parallel()
-	h := jumbo(t)
+	h := quick(t)
 	h.Uplink(t, "br0", "up0", 9000)
 	define(t, h, "web1", nic("virtio", 9000))
 	start(t, h, "web1")
@@ -581,7 +581,9 @@ func TestIntegrationWatchTaps(t *testing.T) {
 // Libvirt comes, goes, and hangs; the hook leaves requests.
 func TestIntegrationWatchWithoutLibvirt(t *testing.T) {
 	t.Parallel()
-	h := hooked(t)
+	h := quick(t)
+	installHook(t, h)
+	h.Libvirtd(t, "restart")
 	define(t, h, "web1", nic("virtio", 0))
 	start(t, h, "web1") // the hook queues it
 	define(t, h, "web2", nic("virtio", 0))
@@ -684,7 +686,7 @@ func TestIntegrationWatchWithoutLibvirt(t *testing.T) {
 
 func TestIntegrationWatchDaemon(t *testing.T) {
 	t.Parallel()
-	h := jumbo(t)
+	h := quick(t)
 	define(t, h, "web1", nic("virtio", 0))
 
 	t.Run("--once", func(t *testing.T) {
@@ -754,7 +756,7 @@ func TestIntegrationWatchDaemon(t *testing.T) {
 		d := watch(t, h)
 		define(t, h, "part1", nic("virtio", 0))
 		d.quiet(t)
-		for range 20 { // an empty file is a good config
+		for range 8 { // an empty file is a good config
 			h.Run(t, "bash", "-c", ": >"+config+"; sleep 0.01; printf '[[rule]]\\ndomain = \"part*\"\\nmtu = \"ignore\"\\n' >"+config)
 		}
 		d.quiet(t)

@@ -82,7 +82,7 @@ func run(args []string, stdout io.Writer) error {
 			return fmt.Errorf("stop %d: %w", pid, err)
 		}
 	}
-	samples := make([][]float64, len(all))
+	samples := make([][]sample, len(all))
 	for range *rounds {
 		for _, i := range rand.Perm(len(all)) {
 			took, err := b.turn(all[i], *taps)
@@ -97,7 +97,7 @@ func run(args []string, stdout io.Writer) error {
 
 // turn is one contender's: it is woken, and has made a tap right once, before anything is
 // measured, so that udev has its worker and its rules, and no backlog is left.
-func (b *bench) turn(c contender, taps int) (took []float64, err error) {
+func (b *bench) turn(c contender, taps int) (took []sample, err error) {
 	if err := os.WriteFile(b.rules, []byte(c.rule), 0o644); err != nil {
 		return nil, err
 	}
@@ -113,78 +113,94 @@ func (b *bench) turn(c contender, taps int) (took []float64, err error) {
 		}
 	}
 	for i := range taps + 1 {
-		ms, err := b.tap()
+		s, err := b.tap()
 		if err != nil {
 			return nil, err
 		}
 		if i > 0 {
-			took = append(took, ms)
+			took = append(took, s)
 		}
 		time.Sleep(rest + rand.N(rest/5))
 	}
 	return took, nil
 }
 
-// tap makes a tap as libvirt does, and returns after how many milliseconds its MTU is
-// right. It goes with its file.
-func (b *bench) tap() (ms float64, err error) {
+// sample is of one tap, in milliseconds from before it is made: until it has joined its
+// bridge, which is the kernel's part, and until its MTU is right.
+type sample struct{ joined, right float64 }
+
+// tap makes a tap as libvirt does, and waits until its MTU is right. It goes with its
+// file.
+func (b *bench) tap() (s sample, err error) {
 	file, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("open /dev/net/tun: %w", err)
+		return s, fmt.Errorf("open /dev/net/tun: %w", err)
 	}
 	defer unix.Close(file)
 	tap, err := unix.NewIfreq(name)
 	if err != nil {
-		return 0, err
+		return s, err
 	}
 	tap.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	bridge, err := unix.NewIfreq(b.bridge)
 	if err != nil {
-		return 0, err
+		return s, err
 	}
 	began := time.Now()
 	if err := unix.IoctlIfreq(file, unix.TUNSETIFF, tap); err != nil {
-		return 0, fmt.Errorf("make tap: %w", err)
+		return s, fmt.Errorf("make tap: %w", err)
 	}
 	if err := unix.IoctlIfreq(b.socket, unix.SIOCGIFINDEX, tap); err != nil {
-		return 0, fmt.Errorf("find tap: %w", err)
+		return s, fmt.Errorf("find tap: %w", err)
 	}
 	bridge.SetUint32(tap.Uint32())
 	if err := unix.IoctlIfreq(b.socket, unix.SIOCBRADDIF, bridge); err != nil {
-		return 0, fmt.Errorf("join %s: %w", b.bridge, err)
+		return s, fmt.Errorf("join %s: %w", b.bridge, err)
 	}
+	s.joined = time.Since(began).Seconds() * 1000
 	for {
 		// Under RCU: to ask keeps nobody waiting who sets it.
 		if err := unix.IoctlIfreq(b.socket, unix.SIOCGIFMTU, tap); err != nil {
-			return 0, fmt.Errorf("read mtu of the tap: %w", err)
+			return s, fmt.Errorf("read mtu of the tap: %w", err)
 		}
 		took := time.Since(began)
 		switch {
 		case int(tap.Uint32()) == b.mtu:
-			return took.Seconds() * 1000, nil
+			s.right = took.Seconds() * 1000
+			return s, nil
 		case took > patience:
-			return 0, fmt.Errorf("left the tap at %d, not at %d", tap.Uint32(), b.mtu)
+			return s, fmt.Errorf("left the tap at %d, not at %d", tap.Uint32(), b.mtu)
 		}
 	}
 }
 
 // table prints medians, and the median over the rounds of the ratio to the first
 // contender's time: of the medians of both turns.
-func table(stdout io.Writer, all []contender, samples [][]float64, taps int) error {
+func table(stdout io.Writer, all []contender, samples [][]sample, taps int) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "median ms\tleast\t90%% below\tx watch\t  contender\n")
+	fmt.Fprintf(w, "median ms\tleast\t90%% below\tx watch\tjoined\tthen\t  contender\n")
+	right := func(s []sample) (ms []float64) {
+		for _, x := range s {
+			ms = append(ms, x.right)
+		}
+		return ms
+	}
 	turns := func(i int) (medians []float64) {
 		for turn := range slices.Chunk(samples[i], taps) {
-			medians = append(medians, quantile(turn, 0.5))
+			medians = append(medians, quantile(right(turn), 0.5))
 		}
 		return medians
 	}
 	for i, c := range all {
-		var ratio []float64
+		var ratio, joined, then []float64
 		for r, ms := range turns(i) {
 			ratio = append(ratio, ms/turns(0)[r])
 		}
-		fmt.Fprintf(w, "%.3f\t%.3f\t%.3f\t%.2f\t  %s\n", quantile(samples[i], 0.5), slices.Min(samples[i]), quantile(samples[i], 0.9), quantile(ratio, 0.5), c.name)
+		for _, s := range samples[i] {
+			joined, then = append(joined, s.joined), append(then, s.right-s.joined)
+		}
+		ms := right(samples[i])
+		fmt.Fprintf(w, "%.3f\t%.3f\t%.3f\t%.2f\t%.3f\t%.3f\t  %s\n", quantile(ms, 0.5), slices.Min(ms), quantile(ms, 0.9), quantile(ratio, 0.5), quantile(joined, 0.5), quantile(then, 0.5), c.name)
 	}
 	return w.Flush()
 }
