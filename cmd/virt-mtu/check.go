@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/check"
 	"virt-mtu/internal/collect"
@@ -273,11 +272,4 @@ func (fl *checkFlags) write(ctx context.Context, w io.Writer, format string, r *
 
 // colour reports whether to write in colour: to a terminal whose user has not said no
 // (no-color.org).
-func colour(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
+func colour(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && terminal(w) != nil }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/jsonout"
 	"virt-mtu/internal/policy"
@@ -21,6 +23,18 @@ func (g *globals) loadConfig() (policy.Config, error) {
 }
 
 func (g *globals) json() bool { return g.output == "json" }
+
+// terminal returns the terminal that a stream leads to; nil: it does not.
+func terminal(w io.Writer) *os.File {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return nil
+	}
+	return f
+}
 
 func writeJSON(w io.Writer, v any) error { return jsonout.Write(w, v) }
 

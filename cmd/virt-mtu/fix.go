@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/fix"
 	"virt-mtu/internal/libvirt"
@@ -188,11 +187,8 @@ func show(c *cobra.Command, r *fix.Report, asJSON, dryRun bool) error {
 
 // progress shows on a terminal how far the work has come.
 func progress(c *cobra.Command) func(done, total int) {
-	f, ok := c.ErrOrStderr().(*os.File)
-	if !ok {
-		return nil
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+	f := terminal(c.ErrOrStderr())
+	if f == nil {
 		return nil
 	}
 	return func(done, total int) {

@@ -105,7 +105,7 @@ func (s *subject) inspect(o Options) {
 	}
 	plan.Peers(peers)
 	if len(o.Names) == 0 {
-		s.findings = append(s.findings, s.topology.Survey(s.topology.Covers())...)
+		s.findings = append(s.findings, s.topology.Survey()...)
 	}
 }
 
@@ -136,7 +136,6 @@ func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 	}
 	d.definition = d.parse("definition", d.PersistentXML)
 	d.saved = d.parse("managed save image", d.SavedXML)
-	// What runs is mostly what is defined, to the byte but for a few names.
 	d.live = d.parse("running XML", d.LiveXML)
 	guests := map[string]int{}
 	for _, g := range d.Guests {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -161,12 +160,7 @@ func TestIntegrationReadFast(t *testing.T) {
 		t.Skip("makes 1,000 taps")
 	}
 	netns.Run(t, func(t *testing.T) {
-		var batch strings.Builder
-		batch.WriteString("link add br0 type bridge\n")
-		for i := range 1000 {
-			fmt.Fprintf(&batch, "tuntap add vnet%d mode tap\nlink set vnet%d master br0\n", i, i)
-		}
-		netns.IP(t, batch.String())
+		netns.FullBridge(t, 1000)
 		best := func(run func()) time.Duration {
 			least := time.Hour
 			for range 5 {

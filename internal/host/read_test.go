@@ -167,12 +167,7 @@ func TestIntegrationReadFullBridge(t *testing.T) {
 		t.Skip("makes 1,000 taps")
 	}
 	netns.Run(t, func(t *testing.T) {
-		var batch strings.Builder
-		batch.WriteString("link add br0 type bridge\n")
-		for i := range 1000 {
-			fmt.Fprintf(&batch, "tuntap add vnet%d mode tap\nlink set vnet%d master br0\n", i, i)
-		}
-		netns.IP(t, batch.String())
+		netns.FullBridge(t, 1000)
 		for range 3 {
 			start := time.Now()
 			got, err := Read([]string{"br0", "vnet7"}, nil)

@@ -123,7 +123,11 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Err returns why the connection ended, nil while it is open: ErrLost, ErrTimeout,
 // ErrClosed, or the cause of its context's end.
-func (c *Conn) Err() error { return c.failed() }
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
 
 // Ping asks the daemon for a sign of life. It answers this even while its ordinary
 // workers are all busy (@priority: high in remote_protocol.x) and guests or hooks hang;
@@ -154,19 +158,13 @@ func (c *Conn) fail(cause error) {
 	c.sock.Close()
 }
 
-func (c *Conn) failed() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.cause
-}
-
 // call makes one or a few remote calls under one deadline.
 //
 // go-libvirt can neither abandon a call nor be given a deadline; a read deadline
 // on the socket sends its reader into a busy loop. Closing the socket is what
 // makes every call return and its goroutines end.
 func (c *Conn) call(f func() error) error {
-	if err := c.failed(); err != nil {
+	if err := c.Err(); err != nil {
 		return err
 	}
 	timer := time.AfterFunc(c.timeout, func() { c.fail(timeoutError{c.timeout}) })
@@ -180,7 +178,7 @@ func (c *Conn) call(f func() error) error {
 	}
 	if broken(err) {
 		c.fail(ErrLost)
-		return c.failed()
+		return c.Err()
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (p *Pool) Get() (*Conn, error) {
 
 // Put takes a connection back. One that has failed is closed.
 func (p *Pool) Put(c *Conn) {
-	if c.failed() != nil {
+	if c.Err() != nil {
 		c.Close()
 		return
 	}

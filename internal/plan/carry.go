@@ -106,11 +106,8 @@ func (t *Topology) measure(l host.Link) Carry {
 	}
 	p, plugged := t.plugs[name]
 	switch {
-	case plugged && p.Type == "internal":
+	case t.internal(name):
 		up := t.ovsWires(p.bridge, name)
-		if len(up.direct) > 0 {
-			up.patched = nil // what the host itself sends to the wire
-		}
 		return c.over(up.carry())
 	case !plugged && l.Kind == "openvswitch":
 		return c.over(below{Carry: Carry{Why: name + " is Open vSwitch's, whose database was not read"}})
@@ -350,9 +347,8 @@ func (t *Topology) uplinks(bridge, from string) []Uplink {
 	var up, veths []Uplink
 	for _, i := range t.ports[bridge] {
 		p := &t.host.Links[i]
-		internal := t.plugs[p.Name].OVSInterface != nil && t.plugs[p.Name].Type == "internal"
 		switch {
-		case p.Tap && !internal, p.Name == from:
+		case p.Tap && !t.internal(p.Name), p.Name == from:
 		case p.Kind == "veth":
 			if len(up) == 0 {
 				veths = append(veths, Uplink{Name: p.Name, MTU: p.MTU})

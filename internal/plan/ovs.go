@@ -20,7 +20,8 @@ func (u *ovsUplinks) all() []Uplink { return append(append([]Uplink(nil), u.dire
 
 // ovsWires finds the uplinks of an Open vSwitch bridge, seen from one of its ports.
 // Taps and vhost-user ports are guests', internal ports are the host's own, which
-// never count. Veths count where there is no other.
+// never count. Veths count where there is no other. By an internal port the host itself
+// sends: to the wire, where the bridge has one of its own.
 func (t *Topology) ovsWires(bridge, from string) ovsUplinks {
 	var u ovsUplinks
 	var veths []Uplink
@@ -68,7 +69,16 @@ func (t *Topology) ovsWires(bridge, from string) ovsUplinks {
 		}
 		u.direct = veths
 	}
+	if t.internal(from) && len(u.direct) > 0 {
+		u.patched = nil
+	}
 	return u
+}
+
+// internal reports whether a link is an internal port of Open vSwitch's.
+func (t *Topology) internal(name string) bool {
+	p, ok := t.plugs[name]
+	return ok && p.Type == "internal"
 }
 
 func ovsOwn(x *host.OVSInterface) Carry { return bare(host.Link{Name: x.Name, MTU: x.MTU}) }

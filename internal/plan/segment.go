@@ -85,9 +85,8 @@ func Undragged(h host.Snapshot) host.Snapshot {
 		if l.Kind != "bridge" {
 			continue
 		}
-		s := t.bridgeSegment(l.Name, false)
-		if least, _ := s.minUplink(); s.belowUplinks() {
-			risen.Links[i].MTU = least.Carry.MTU
+		if s := t.bridge(l.Name, false); s.belowUplinks() {
+			risen.Links[i].MTU = s.Wire.MTU
 		}
 	}
 	return risen

@@ -1,8 +1,9 @@
 package plan
 
 import (
-	"strconv"
 	"strings"
+
+	"virt-mtu/internal/oneline"
 )
 
 // ShellWord quotes a name for a line that somebody may paste into a shell. Before
@@ -27,11 +28,4 @@ func Quoted(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return oneline.Text(s, len(s)) }

@@ -7,9 +7,9 @@ import (
 	"virt-mtu/internal/finding"
 )
 
-// Covers returns the links on the ways of a host's NICs that have been inspected so
+// covered returns the links on the ways of a host's NICs that have been inspected so
 // far.
-func (t *Topology) Covers() map[string]bool {
+func (t *Topology) covered() map[string]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	covered := map[string]bool{}
@@ -23,7 +23,8 @@ func (t *Topology) Covers() map[string]bool {
 
 // Survey finds what is wrong with the bridges and links of a host that no NIC's path
 // has come by. What is not known of them is passed over: nobody depends on it.
-func (t *Topology) Survey(covered map[string]bool) []finding.Finding {
+func (t *Topology) Survey() []finding.Finding {
+	covered := t.covered()
 	var out []finding.Finding
 	said := map[finding.Finding]bool{}
 	take := func(made *tail) {

@@ -101,7 +101,7 @@ func (w *walker) ancestors(i int) []Node {
 // bridge adds a Linux bridge, seen from one of its ports. s is given for the bridge
 // that the NIC itself is on.
 func (w *walker) bridge(parent int, name, from string, s *Segment) {
-	l, ok := w.Topology.link(name)
+	l, _ := w.Topology.link(name)
 	if w.again(parent, NodeBridge, name, l.MTU) {
 		return
 	}
@@ -111,7 +111,9 @@ func (w *walker) bridge(parent int, name, from string, s *Segment) {
 		// The bridge's own MTU is for what the host itself sends: what it forwards
 		// goes by the port that it leaves by.
 		limit, _ := s.limit()
-		n.MTU, n.Carries, n.Note = s.BridgeMTU, limit.MTU, missing(s, ok)
+		if n.MTU, n.Carries = s.BridgeMTU, limit.MTU; s.Missing {
+			n.Note = s.Why
+		}
 		w.judgeBridge(s)
 	} else {
 		n.Carries = wire(name, up).MTU
@@ -150,13 +152,6 @@ func (w *walker) rest(at, more int) {
 	if more > 0 {
 		w.nodes[at].Note = clauses(w.nodes[at].Note, fmt.Sprintf("and %d more uplinks, which carry as much or more", more))
 	}
-}
-
-func missing(s *Segment, there bool) string {
-	if s.Missing || !there {
-		return s.Why
-	}
-	return ""
 }
 
 // link adds a link and what lies under it.
@@ -198,8 +193,8 @@ func (w *walker) link(parent int, kind NodeKind, name, note string) {
 	case l.Kind == "bridge":
 		w.uplinksBelow(at, w.uplinks(name, ""))
 	default:
-		if p, ok := w.plugs[name]; ok && p.Type == "internal" {
-			w.ovs(at, p.bridge, name, nil)
+		if w.internal(name) {
+			w.ovs(at, w.plugs[name].bridge, name, nil)
 		}
 	}
 }
@@ -271,9 +266,6 @@ func (w *walker) ovs(parent int, name, from string, s *Segment) {
 		return
 	}
 	up := w.ovsWires(name, from)
-	if name == from && len(up.direct) > 0 {
-		up.patched = nil // by its internal port the host itself sends to the wire
-	}
 	n := Node{Kind: NodeOVS, Name: name, MTU: internal, Parent: parent, Carries: up.carry().MTU}
 	if internal != 0 {
 		n.Note = "its internal port, the host's own"
@@ -289,7 +281,7 @@ func (w *walker) ovs(parent int, name, from string, s *Segment) {
 	at := w.add(n)
 	if s != nil {
 		w.judgeOVS(name, &up)
-	} else if from != name {
+	} else if !w.internal(from) {
 		w.entries = append(w.entries, entry{from, name, up.carry().Carry})
 	}
 	bundles, more := narrowest(alike(w.Topology, up.direct), func(b bundle) int { return b.Carry.MTU })
@@ -344,7 +336,7 @@ func (w *walker) ovsUplink(at int, u bundle) {
 	if w.again(at, NodeUplink, u.Name, u.MTU) {
 		return
 	}
-	note := strings.TrimSpace(p.Type)
+	note := p.Type
 	if u.more > 0 {
 		note = clauses(note, fmt.Sprintf("and %d more like it", u.more))
 	}
@@ -388,7 +380,7 @@ func portNote(x *host.OVSInterface) string {
 
 // kindNote says what a link is, where its name may not.
 func kindNote(l host.Link) string {
-	if stacked[l.Kind] || aggregates[l.Kind] || l.Kind != "" && tunnels[l.Kind] || l.Kind == "veth" {
+	if layered(l) || aggregates[l.Kind] || l.Kind == "veth" {
 		return l.Kind
 	}
 	return ""

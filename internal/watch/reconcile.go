@@ -19,17 +19,9 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 	began := time.Now()
 	report, err := w.Host.Fix(ctx, w.config, uuids)
 	w.Metrics.reconciled(time.Since(began), uuids == nil && err == nil)
-	if err != nil {
-		if ctx.Err() == nil {
-			w.Metrics.failed("reconcile")
-			if w.failing != err.Error() { // not each time
-				w.Log.Error("reconcile", "error", err)
-			}
-			w.failing = err.Error()
-		}
+	if w.failed(ctx, "reconcile", err) {
 		return err
 	}
-	w.failing = ""
 	w.taps.set(!leaves(w.config, report, uuids == nil, !w.taps.isQuick()))
 	w.tell(report, uuids == nil)
 	w.status()
@@ -39,17 +31,27 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 // queued does what the hook has asked for.
 func (w *Watcher) queued(ctx context.Context) error {
 	report, err := w.Host.Queued(ctx, w.config)
-	wrong := ""
-	if err != nil && ctx.Err() == nil {
-		wrong = err.Error()
-		w.Metrics.failed("queue")
-	}
-	if wrong != "" && wrong != w.queueSaid {
-		w.Log.Error("queue", "error", err)
-	}
-	w.queueSaid = wrong
+	w.failed(ctx, "queue", err)
 	w.tell(report, false)
 	return err
+}
+
+// failed reports whether a kind of work could not be done. Why is said when it is new,
+// and nothing where we are to end.
+func (w *Watcher) failed(ctx context.Context, work string, err error) bool {
+	switch {
+	case err == nil:
+		delete(w.failing, work)
+		return false
+	case ctx.Err() != nil:
+		return true
+	}
+	w.Metrics.failed(work)
+	if w.failing[work] != err.Error() {
+		w.Log.Error(work, "error", err)
+	}
+	w.failing[work] = err.Error()
+	return true
 }
 
 // tell logs what a report has that is new. all: domains that are not in it are gone.

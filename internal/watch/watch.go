@@ -62,16 +62,15 @@ type Watcher struct {
 	// Watchdog is how often systemd wants to hear from us; 0: it does not.
 	Watchdog time.Duration
 
-	config    policy.Config
-	taps      taps
-	dirty     dirty
-	wake      chan struct{}
-	said      map[string]string // of each domain what was last said to be wrong
-	queueSaid string            // of the queue, likewise
-	pinned    map[string]int    // bridges, and the index that they had
-	libvirt   bool
-	failing   string       // why the last reconcile could not be
-	busy      atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
+	config  policy.Config
+	taps    taps
+	dirty   dirty
+	wake    chan struct{}
+	said    map[string]string // of each domain what was last said to be wrong
+	failing map[string]string // of each kind of work why it last could not be done
+	pinned  map[string]int    // bridges, and the index that they had
+	libvirt bool
+	busy    atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
 }
 
 // dirty is what may not be right any more, and from when on it is to be looked at;
@@ -196,7 +195,8 @@ func (w *Watcher) Once(ctx context.Context) error {
 func (w *Watcher) start(config policy.Config) {
 	w.config = config
 	w.wake = make(chan struct{}, 1)
-	w.said, w.pinned, w.dirty.domains = map[string]string{}, map[string]int{}, map[string]time.Time{}
+	w.said, w.failing = map[string]string{}, map[string]string{}
+	w.pinned, w.dirty.domains = map[string]int{}, map[string]time.Time{}
 	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, stale: make(chan struct{}, 1)}
 }
 

@@ -5,6 +5,7 @@ package netns
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -87,6 +88,17 @@ func Need(t *testing.T, programs ...string) {
 			unable(t, "needs "+p)
 		}
 	}
+}
+
+// FullBridge makes a bridge called br0 with as many taps as its ports, vnet0 and on.
+func FullBridge(t *testing.T, taps int) {
+	t.Helper()
+	var batch strings.Builder
+	batch.WriteString("link add br0 type bridge\n")
+	for i := range taps {
+		fmt.Fprintf(&batch, "tuntap add vnet%d mode tap\nlink set vnet%d master br0\n", i, i)
+	}
+	IP(t, batch.String())
 }
 
 func mount(t *testing.T, fstype, dir string) {
