@@ -64,6 +64,37 @@ func (t *Topology) Steady(bridge string) bool {
 	return false
 }
 
+// Outlook is what the plan of any NIC on a bridge depends on of that bridge.
+type Outlook struct {
+	MTU       int // what the segment carries; 0: not known
+	Certainty Certainty
+	Tap       int  // what its taps should have at least; 0: nothing is known
+	Held      bool // something may be keeping it down
+}
+
+// Outlooks returns those of all bridges, by name: where they are what they were, what
+// has changed on the host changes no plan.
+func (t *Topology) Outlooks() map[string]Outlook {
+	out := map[string]Outlook{}
+	add := func(name string, ovs bool) {
+		s := t.bridge(name, ovs)
+		o := Outlook{MTU: s.MTU, Certainty: s.Certainty, Held: s.Held()}
+		if s.BridgeMTU != 0 {
+			o.Tap, _ = s.tapMTU()
+		}
+		out[name] = o
+	}
+	for _, l := range t.host.Links {
+		if l.Kind == "bridge" {
+			add(l.Name, false)
+		}
+	}
+	for name := range t.bridges {
+		add(name, true)
+	}
+	return out
+}
+
 func (s *Segment) tapMTU() (mtu int, why string) {
 	mtu, why = s.BridgeMTU, fmt.Sprintf("bridge %s has %d", s.Bridge, s.BridgeMTU)
 	if least, ok := s.minUplink(); ok && least.Carry.MTU > mtu {

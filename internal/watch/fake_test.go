@@ -55,6 +55,7 @@ type fake struct {
 
 	sync.Mutex
 	snapshot  host.Snapshot
+	slow      chan struct{} // to read takes until it is closed
 	config    policy.Config
 	away      error         // libvirt is not to be reached
 	silent    time.Duration // how long it takes to find out
@@ -109,8 +110,13 @@ func (f *fake) Read() host.Snapshot {
 	f.Lock()
 	defer f.Unlock()
 	f.reads = append(f.reads, time.Since(f.began))
-	s := f.snapshot
+	s, slow := f.snapshot, f.slow
 	s.Links = slices.Clone(s.Links)
+	if slow != nil {
+		f.Unlock()
+		<-slow
+		f.Lock()
+	}
 	return s
 }
 
@@ -203,6 +209,13 @@ func (f *fake) Notify(state string) {
 }
 
 func (f *fake) link(l host.Link) { f.links <- said[collect.Change]{what: collect.Change{Link: l}} }
+
+// comes makes a link be there, and tells of it.
+func (f *fake) comes(l host.Link) {
+	f.with(func() { f.snapshot.Links = append(f.snapshot.Links, l) })
+	f.link(l)
+}
+
 func (f *fake) domain(uuid string) {
 	f.domains <- said[string]{what: uuid}
 }

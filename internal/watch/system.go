@@ -3,13 +3,11 @@ package watch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/fsnotify/fsnotify"
 
 	"virt-mtu/internal/collect"
 	"virt-mtu/internal/fix"
@@ -182,41 +180,6 @@ func (s *System) Config() (policy.Config, error) { return policy.Load(s.ConfigPa
 // one's place, and Reload.
 func (s *System) ConfigChanges(ctx context.Context, changed func()) error {
 	return folder(ctx, filepath.Dir(s.ConfigPath), s.Reload, changed)
-}
-
-// folder calls changed at first, when something in a folder does, and when it is asked
-// to. One that is not there may come.
-func folder(ctx context.Context, path string, asked <-chan struct{}, changed func()) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", path, err)
-	}
-	defer w.Close()
-	// Before the first look, so that nothing falls in between.
-	_ = w.Add(path)
-	changed()
-	look := time.NewTicker(lastRetry)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-look.C:
-			if len(w.WatchList()) == 0 && w.Add(path) == nil {
-				changed()
-			}
-		case <-asked:
-			_ = w.Add(path) // it may have come
-			changed()
-		case _, ok := <-w.Events:
-			if !ok {
-				return errors.New("the watch of " + path + " has ended")
-			}
-			changed()
-		case err := <-w.Errors:
-			return fmt.Errorf("watch %s: %w", path, err)
-		}
-	}
 }
 
 // Notify tells systemd.

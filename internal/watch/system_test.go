@@ -28,7 +28,7 @@ func wantCall(t *testing.T, called <-chan struct{}, when string) {
 	t.Helper()
 	select {
 	case <-called:
-	case <-time.After(4 * lastRetry):
+	case <-time.After(20 * time.Second):
 		t.Fatalf("not called: %s", when)
 	}
 	for rest := time.After(50 * time.Millisecond); ; {
@@ -90,4 +90,56 @@ func TestFolderComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCall(t, called, "it has a file")
+}
+
+// One that was never there may come, with what is above it, and go with it.
+func TestFolderComes(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	dir := filepath.Join(top, "a", "b", "folder")
+	called := following(t, dir, nil)
+	quiet := func(when string) {
+		t.Helper()
+		select {
+		case <-called:
+			t.Errorf("called: %s", when)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	for range 3 {
+		if err := os.WriteFile(filepath.Join(top, "other"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(top, "a"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		quiet("what is above it comes")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, called, "it comes")
+		if err := os.WriteFile(filepath.Join(top, "a", "b", "other"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		quiet("its neighbour changes")
+		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, called, "it has a file")
+		if err := os.RemoveAll(filepath.Join(top, "a")); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, called, "all of it goes")
+	}
+	// At once: the steps come faster than they can be watched.
+	for range 50 {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, called, "it comes at once")
+		if err := os.RemoveAll(filepath.Join(top, "a")); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, called, "it goes at once")
+	}
 }

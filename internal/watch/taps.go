@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,11 +28,17 @@ type taps struct {
 	log   *slog.Logger
 	met   *Metrics
 
+	reading sync.Mutex // held while the host is read, so that the newest reading stays
+
 	mu sync.Mutex
 	// known is the host as it was last read, but for taps: what has come since is not
 	// in it.
 	known *plan.Topology
 	links map[string]host.Link // those known that are no taps
+	// late are taps told of while the host is being read, by name: nil while it is not.
+	late map[string]host.Link
+	// left are taps that were left to a reconcile, as they were then.
+	left map[string]host.Link
 	// quick: nobody is known to want to be left alone, so that a tap need not wait for
 	// libvirt to say whose it is.
 	quick bool
@@ -40,23 +48,27 @@ type taps struct {
 }
 
 // change takes what the kernel tells of one link, and reports whether domains may be
-// concerned: a tap that is not ours to judge, a bridge or an uplink that has changed.
+// concerned whatever the host is like when it has settled: a tap that is not ours to
+// judge, or a number that went down, for who looked at it then.
 func (t *taps) change(c collect.Change) (dirty bool) {
+	if c.Resync {
+		t.reread()
+		return true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case c.Resync:
-		t.reread()
-		dirty = true
 	case !c.Link.Tap:
-		dirty = t.other(c)
+		return t.other(c)
 	case c.Gone || c.Link.Master == "":
+		delete(t.left, c.Link.Name)
 		return false
-	default:
-		// A bridge may be pinned now that was not.
-		dirty = t.tap(c.Link) || t.pins && !t.known.Has(c.Link.Name)
 	}
-	if dirty {
+	if t.late != nil {
+		t.late[c.Link.Name] = c.Link
+	}
+	dirty = t.tap(c.Link)
+	if dirty || t.pins && !t.known.Has(c.Link.Name) { // a bridge may be pinned now that was not
 		t.outdated()
 	}
 	return dirty
@@ -73,7 +85,8 @@ func (t *taps) other(c collect.Change) (dirty bool) {
 	}
 	// Not read at once: a bridge that is being pinned has an odd value for a moment,
 	// and one that its ports move has several.
-	return true
+	t.outdated()
+	return ok && !c.Gone && c.Link.MTU < before.MTU
 }
 
 func (t *taps) outdated() {
@@ -84,8 +97,8 @@ func (t *taps) outdated() {
 }
 
 // settle reads the host anew some time after something has changed, until ctx ends, and
-// calls done each time.
-func (t *taps) settle(ctx context.Context, done func()) {
+// tells each time whether plans may have changed with it.
+func (t *taps) settle(ctx context.Context, done func(changed bool)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,49 +110,69 @@ func (t *taps) settle(ctx context.Context, done func()) {
 			return
 		case <-time.After(settleHost):
 		}
-		t.mu.Lock()
-		t.reread()
-		t.mu.Unlock()
-		done()
+		select {
+		case <-t.stale: // meanwhile
+		default:
+		}
+		done(t.reread())
 	}
 }
 
-// reread reads the host anew, and brings its taps to what that means.
-func (t *taps) reread() {
+// reread reads the host anew, brings its taps to what that means, and reports whether
+// that may change any plan. What is told meanwhile does not wait for it.
+func (t *taps) reread() (changed bool) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.mu.Lock()
+	t.late = map[string]host.Link{}
+	t.mu.Unlock()
+
 	s := t.read()
-	t.known = plan.NewTopology(&s)
-	before := t.links
-	t.links = map[string]host.Link{}
+	known, links := plan.NewTopology(&s), map[string]host.Link{}
 	var all []host.Link
 	for _, l := range s.Links {
 		if l.Tap {
 			all = append(all, l)
 		} else {
-			t.links[l.Name] = l
+			links[l.Name] = l
 		}
 	}
-	for _, l := range all {
+	outlooks := known.Outlooks()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed = t.known == nil || !maps.Equal(t.known.Outlooks(), outlooks)
+	t.lowered(links)
+	t.known, t.links = known, links
+	// Those told of meanwhile were judged by what was known before.
+	for _, l := range slices.Concat(all, slices.Collect(maps.Values(t.late))) {
 		if l.Master != "" {
-			t.tap(l)
+			changed = t.tap(l) || changed
 		}
 	}
-	for name, l := range t.links {
-		// A bridge is nobody's to change here: it is only said.
-		if was, ok := before[name]; ok && l.Kind == "bridge" && l.MTU < was.MTU {
+	t.late = nil
+	return changed
+}
+
+// lowered tells of bridges that were lowered: they are nobody's to change here.
+func (t *taps) lowered(links map[string]host.Link) {
+	for name, l := range links {
+		if was, ok := t.links[name]; ok && l.Kind == "bridge" && l.MTU < was.MTU {
 			t.log.Warn("bridge lowered; nothing follows it down", "bridge", name, "from", was.MTU, "to", l.MTU)
 		}
 	}
 }
 
-// tap raises a tap, or leaves it to a reconcile.
+// tap raises a tap, or leaves it to a reconcile: once, as long as it stays as it is.
 func (t *taps) tap(l host.Link) (dirty bool) {
 	began := time.Now()
 	want, why := t.known.TapMTU(l.Master)
-	switch {
-	case want == 0 || l.MTU >= want:
+	if want == 0 || l.MTU >= want {
+		delete(t.left, l.Name)
 		return false
-	case !t.quick || !generated.MatchString(l.Name):
-		return true
+	}
+	if !t.quick || !generated.MatchString(l.Name) {
+		return t.leave(l)
 	}
 	before, err := t.raise(l.Name, l.Master, want)
 	switch {
@@ -148,12 +181,19 @@ func (t *taps) tap(l host.Link) (dirty bool) {
 	case err != nil:
 		t.met.failed("tap")
 		t.log.Error("raise tap", "tap", l.Name, "bridge", l.Master, "error", err)
-		return true
+		return t.leave(l)
 	case before < want:
 		t.met.Taps.Inc()
 		t.log.Info("tap raised", "tap", l.Name, "bridge", l.Master, "from", before, "to", want, "because", why, "took", time.Since(began))
 	}
 	return false
+}
+
+// leave leaves a tap to a reconcile, and reports whether there has to be one.
+func (t *taps) leave(l host.Link) (dirty bool) {
+	was := t.left[l.Name]
+	t.left[l.Name] = l
+	return was.Index != l.Index || was.MTU != l.MTU || was.Master != l.Master
 }
 
 // pinnable are the bridges with a port that libvirt has made, none of which something

@@ -70,7 +70,7 @@ type Watcher struct {
 	failing map[string]string // of each kind of work why it last could not be done
 	pinned  map[string]int    // bridges, and the index that they had
 	libvirt bool
-	busy    atomic.Int64 // since when the loop is cleaning, in Unix time; 0: it waits
+	busy    atomic.Pointer[time.Time] // since when the loop is cleaning; nil: it waits
 }
 
 // dirty is what may not be right any more, and from when on it is to be looked at;
@@ -160,7 +160,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	// Beside the loop, which may be waiting for libvirt.
 	for _, beside := range []func(){
-		func() { w.taps.settle(ctx, func() { w.mark(func(*dirty) {}) }) },
+		func() {
+			w.taps.settle(ctx, func(changed bool) {
+				w.mark(func(d *dirty) {
+					if changed {
+						d.everything(0)
+					}
+				})
+			})
+		},
 		func() { w.heartbeat(ctx) },
 	} {
 		sources.Add(1)
@@ -197,7 +205,7 @@ func (w *Watcher) start(config policy.Config) {
 	w.wake = make(chan struct{}, 1)
 	w.said, w.failing = map[string]string{}, map[string]string{}
 	w.pinned, w.dirty.domains = map[string]int{}, map[string]time.Time{}
-	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, stale: make(chan struct{}, 1)}
+	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, left: map[string]host.Link{}, stale: make(chan struct{}, 1)}
 }
 
 // keep runs a source for as long as ctx, with pauses that grow while it fails.
@@ -241,9 +249,10 @@ func (w *Watcher) loop(ctx context.Context) {
 		case <-w.wake:
 		case <-due.C:
 		}
-		w.busy.Store(time.Now().Unix())
+		began := time.Now() // with its monotonic reading: the clock may be set
+		w.busy.Store(&began)
 		due.Reset(w.clean(ctx))
-		w.busy.Store(0)
+		w.busy.Store(nil)
 	}
 }
 
@@ -261,7 +270,7 @@ func (w *Watcher) heartbeat(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if since := w.busy.Load(); since == 0 || time.Since(time.Unix(since, 0)) < full {
+		if since := w.busy.Load(); since == nil || time.Since(*since) < full {
 			w.Host.Notify("WATCHDOG=1")
 		}
 	}

@@ -174,7 +174,7 @@ func TestManyEventsOneFix(t *testing.T) {
 func TestEverythingIsAll(t *testing.T) {
 	within(t, func(t *testing.T, f *fake) {
 		running(t, f)
-		f.link(bridgeLink("br9", 9, 1500))
+		f.comes(bridgeLink("br9", 9, 1500))
 		time.Sleep(settleHost - settleDomain/2)
 		f.domain("a")
 		time.Sleep(settled)
@@ -214,7 +214,7 @@ func TestFailedFix(t *testing.T) {
 				f.domain(u)
 			}
 			if uuids == nil {
-				f.link(bridgeLink("br9", 9, 1500))
+				f.comes(bridgeLink("br9", 9, 1500))
 			}
 			time.Sleep(minute)
 			calls := taken(f, &f.fixes)
@@ -735,6 +735,87 @@ func TestReadAnew(t *testing.T) {
 	})
 }
 
+// What changes no plan looks at nobody; what changes one for a moment has been seen by
+// whoever looked then.
+func TestWhatChangesNoPlan(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		f.snapshot.Links = append(f.snapshot.Links, bridgeLink("docker0", 8, 1500),
+			host.Link{Name: "veth", Index: 9, Kind: "veth", MTU: 1500, Master: "docker0"})
+		running(t, f)
+		taken(f, &f.reads)
+		for i := range 20 { // a container
+			f.comes(host.Link{Name: fmt.Sprintf("veth%d", i), Index: 20 + i, Kind: "veth", MTU: 1500, Master: "docker0"})
+		}
+		f.comes(host.Link{Name: "dummy0", Index: 50, Kind: "dummy", MTU: 1400})
+		odd := bridgeLink("br0", 1, 9001) // somebody pins it
+		f.link(odd)
+		odd.MTU = 9000
+		f.link(odd)
+		time.Sleep(settled)
+		wantFixes(t, f, "nothing to go by")
+		if n := len(taken(f, &f.reads)); n != 1 {
+			t.Errorf("read %d times", n)
+		}
+
+		dip := bridgeLink("br0", 1, 1500)
+		f.link(dip)
+		dip.MTU = 9000
+		f.link(dip)
+		time.Sleep(settled)
+		wantFixes(t, f, "a dip", all)
+
+		f.comes(host.Link{Name: "eth1", Index: 60, Kind: "ixgbe", MTU: 4000, Master: "br0"})
+		time.Sleep(settled)
+		wantFixes(t, f, "another uplink", all)
+		f.with(func() { f.snapshot.Links = f.snapshot.Links[:len(f.snapshot.Links)-1] })
+		f.links <- said[collect.Change]{what: collect.Change{Link: host.Link{Name: "eth1", Index: 60}, Gone: true}}
+		time.Sleep(settled)
+		wantFixes(t, f, "which goes", all)
+	})
+}
+
+// A tap does not wait while the host is being read, and is judged by what comes of it.
+func TestTapWhileReading(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		running(t, f)
+		read := make(chan struct{})
+		f.with(func() { f.slow = read })
+		f.comes(bridgeLink("br9", 9, 4000))
+		time.Sleep(settled) // it reads now
+		f.link(tapLink("vnet7", "br0", 1500))
+		f.link(tapLink("vnet8", "br9", 1500))
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"vnet7 on br0 to 9000"}, taken(f, &f.raised)); diff != "" {
+			t.Errorf("raised while it reads (-want +got):\n%s", diff)
+		}
+		f.with(func() { f.slow = nil })
+		close(read)
+		time.Sleep(settled)
+		if got := taken(f, &f.raised); !slices.Contains(got, "vnet8 on br9 to 4000") {
+			t.Errorf("raised then %q", got)
+		}
+	})
+}
+
+// A tap that is not ours to judge has libvirt asked once, however often it is told of.
+func TestSomebodysTapOnce(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		running(t, f)
+		for range 3 {
+			f.link(tapLink("tap0", "br0", 1500))
+			time.Sleep(settled)
+		}
+		wantFixes(t, f, "the same tap", all)
+		f.link(tapLink("tap0", "br0", 1400))
+		time.Sleep(settled)
+		wantFixes(t, f, "lowered", all)
+		f.links <- said[collect.Change]{what: collect.Change{Link: tapLink("tap0", "", 1400), Gone: true}}
+		f.link(tapLink("tap0", "br0", 1400))
+		time.Sleep(settled)
+		wantFixes(t, f, "another of that name", all)
+	})
+}
+
 // Bridges are pinned once each, when a guest's tap is on them and nothing holds them down.
 func TestPins(t *testing.T) {
 	within(t, func(t *testing.T, f *fake) {
@@ -935,7 +1016,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: %v, not of everybody", last, at)
 		}
 		f.link(tapLink("vnet7", "br0", 1500)) // the quick way
-		f.link(bridgeLink("br9", 9, 1500))
+		f.comes(bridgeLink("br9", 9, 1500))
 		f.with(func() { f.fix = func([]string) (fix.Report, error) { return report(), nil } })
 		time.Sleep(settled)
 		got := f.metrics(t)
