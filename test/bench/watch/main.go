@@ -1,11 +1,14 @@
 // Command watch measures how long it takes from a tap being made until its MTU is
 // right, by udev and by virt-mtu watch. They take turns in random order in each round,
-// each the only one that does anything while it has its turn. It prints times and
-// ratios and judges none of them; it fails only where a contender did not do its work.
+// each the only one that does anything while it has its turn. A round's samples go to
+// stdout, as JSON; with -report it prints times and ratios of hosts whose rounds took
+// turns too. It judges none of them; it fails only where a contender did not do its work.
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -61,10 +65,13 @@ func run(args []string, stdout io.Writer) error {
 	udevadm := fs.String("udevadm", "udevadm", "udevadm's `file`")
 	bridge := fs.String("bridge", "br0", "the `bridge` that taps join")
 	mtu := fs.Int("mtu", 9000, "the MTU that they get, in bytes of IP packet")
-	rounds := fs.Int("rounds", 12, "turns of each contender")
 	taps := fs.Int("taps", 4, "taps in a turn")
+	report := fs.Bool("report", false, "report on `files` of rounds, one a host")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if *report {
+		return tables(stdout, fs.Args())
 	}
 	b := bench{bridge: *bridge, mtu: *mtu, rules: *rules, udevadm: *udevadm}
 	var err error
@@ -82,17 +89,15 @@ func run(args []string, stdout io.Writer) error {
 			return fmt.Errorf("stop %d: %w", pid, err)
 		}
 	}
-	samples := make([][]sample, len(all))
-	for range *rounds {
-		for _, i := range rand.Perm(len(all)) {
-			took, err := b.turn(all[i], *taps)
-			if err != nil {
-				return fmt.Errorf("%s: %w", all[i].name, err)
-			}
-			samples[i] = append(samples[i], took...)
+	r := make(round, len(all))
+	for _, i := range rand.Perm(len(all)) {
+		took, err := b.turn(all[i], *taps)
+		if err != nil {
+			return fmt.Errorf("%s: %w", all[i].name, err)
 		}
+		r[i] = turn{all[i].name, took}
 	}
-	return table(stdout, all, samples, *taps)
+	return json.NewEncoder(stdout).Encode(r)
 }
 
 // turn is one contender's: it is woken, and has made a tap right once, before anything is
@@ -127,7 +132,16 @@ func (b *bench) turn(c contender, taps int) (took []sample, err error) {
 
 // sample is of one tap, in milliseconds from before it is made: until it has joined its
 // bridge, which is the kernel's part, and until its MTU is right.
-type sample struct{ joined, right float64 }
+type sample struct{ Joined, Right float64 }
+
+// turn is what one contender took for some taps, round what all did.
+type (
+	turn struct {
+		Contender string
+		Samples   []sample
+	}
+	round []turn
+)
 
 // tap makes a tap as libvirt does, and waits until its MTU is right. It goes with its
 // file.
@@ -157,7 +171,7 @@ func (b *bench) tap() (s sample, err error) {
 	if err := unix.IoctlIfreq(b.socket, unix.SIOCBRADDIF, bridge); err != nil {
 		return s, fmt.Errorf("join %s: %w", b.bridge, err)
 	}
-	s.joined = time.Since(began).Seconds() * 1000
+	s.Joined = time.Since(began).Seconds() * 1000
 	for {
 		// Under RCU: to ask keeps nobody waiting who sets it.
 		if err := unix.IoctlIfreq(b.socket, unix.SIOCGIFMTU, tap); err != nil {
@@ -166,7 +180,7 @@ func (b *bench) tap() (s sample, err error) {
 		took := time.Since(began)
 		switch {
 		case int(tap.Uint32()) == b.mtu:
-			s.right = took.Seconds() * 1000
+			s.Right = took.Seconds() * 1000
 			return s, nil
 		case took > patience:
 			return s, fmt.Errorf("left the tap at %d, not at %d", tap.Uint32(), b.mtu)
@@ -174,33 +188,61 @@ func (b *bench) tap() (s sample, err error) {
 	}
 }
 
-// table prints medians, and the median over the rounds of the ratio to the first
-// contender's time: of the medians of both turns.
-func table(stdout io.Writer, all []contender, samples [][]sample, taps int) error {
+// tables prints each host's table, and how the contenders' times compare with those on
+// the first host. Round by round, since a machine is not as quick at all times.
+func tables(stdout io.Writer, files []string) error {
+	var hosts [][]round
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var rounds []round
+		for d := json.NewDecoder(bytes.NewReader(b)); d.More(); {
+			var r round
+			if err := d.Decode(&r); err != nil {
+				return fmt.Errorf("read %s: %w", file, err)
+			}
+			rounds = append(rounds, r)
+		}
+		hosts = append(hosts, rounds)
+		fmt.Fprintf(stdout, "\n%s, %d rounds\n", filepath.Base(file), len(rounds))
+		if err := table(stdout, rounds, hosts[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// median of a turn's taps.
+func (t turn) median(of func(sample) float64) float64 {
+	var all []float64
+	for _, s := range t.Samples {
+		all = append(all, of(s))
+	}
+	return quantile(all, 0.5)
+}
+
+// table prints medians over all taps, and the medians over the rounds of two ratios: to
+// the first contender's time in the same round, and to its own on the first host.
+func table(stdout io.Writer, rounds, first []round) error {
+	right := func(s sample) float64 { return s.Right }
+	then := func(s sample) float64 { return s.Right - s.Joined }
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "median ms\tleast\t90%% below\tx watch\tjoined\tthen\t  contender\n")
-	right := func(s []sample) (ms []float64) {
-		for _, x := range s {
-			ms = append(ms, x.right)
+	fmt.Fprintf(w, "median ms\tleast\t90%% below\tx watch\tx first host\tjoined\tthen\tx first host\t  contender\n")
+	for i, c := range rounds[0] {
+		var ms, joined, after, ratio, grown, grownThen []float64
+		for r := range rounds {
+			t := rounds[r][i]
+			ratio = append(ratio, t.median(right)/rounds[r][0].median(right))
+			grown = append(grown, t.median(right)/first[r][i].median(right))
+			grownThen = append(grownThen, t.median(then)/first[r][i].median(then))
+			for _, s := range t.Samples {
+				ms, joined, after = append(ms, s.Right), append(joined, s.Joined), append(after, then(s))
+			}
 		}
-		return ms
-	}
-	turns := func(i int) (medians []float64) {
-		for turn := range slices.Chunk(samples[i], taps) {
-			medians = append(medians, quantile(right(turn), 0.5))
-		}
-		return medians
-	}
-	for i, c := range all {
-		var ratio, joined, then []float64
-		for r, ms := range turns(i) {
-			ratio = append(ratio, ms/turns(0)[r])
-		}
-		for _, s := range samples[i] {
-			joined, then = append(joined, s.joined), append(then, s.right-s.joined)
-		}
-		ms := right(samples[i])
-		fmt.Fprintf(w, "%.3f\t%.3f\t%.3f\t%.2f\t%.3f\t%.3f\t  %s\n", quantile(ms, 0.5), slices.Min(ms), quantile(ms, 0.9), quantile(ratio, 0.5), quantile(joined, 0.5), quantile(then, 0.5), c.name)
+		fmt.Fprintf(w, "%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.3f\t%.3f\t%.2f\t  %s\n", quantile(ms, 0.5), slices.Min(ms), quantile(ms, 0.9),
+			quantile(ratio, 0.5), quantile(grown, 0.5), quantile(joined, 0.5), quantile(after, 0.5), quantile(grownThen, 0.5), c.Contender)
 	}
 	return w.Flush()
 }
