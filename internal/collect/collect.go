@@ -23,6 +23,7 @@ func Read() host.Snapshot {
 
 	links, err := dumpLinks()
 	unread("links", err)
+	unpinned(links)
 	unread("drivers of links", unnamed(links))
 	names(links)
 	unread("forwarding entries of vxlan links", remotesOfFDB(links))

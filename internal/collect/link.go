@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/host"
+	"virt-mtu/internal/tap"
 )
 
 // link is a link as the kernel tells of it: by index where host.Link has names.
@@ -88,6 +89,19 @@ func decodeLink(message []byte) (link, bool) {
 		}
 	}
 	return l, l.Name != ""
+}
+
+// unpinned gives bridges the MTU that they have when nobody is pinning them: taken for
+// theirs, the odd value of that moment would go into definitions. Where that cannot be
+// known, as by others than root, it stays as the kernel told.
+func unpinned(links []link) {
+	for i := range links {
+		if l := &links[i]; l.Kind == "bridge" {
+			if mtu, err := tap.BridgeMTU(l.Name); err == nil {
+				l.MTU = mtu
+			}
+		}
+	}
 }
 
 // paired are the kinds that come in pairs: IFLA_LINK is the other end.

@@ -3,6 +3,7 @@ package collect
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/host"
+	"virt-mtu/internal/tap"
+	"virt-mtu/test/netns"
 )
 
 // message is an RTM_NEWLINK message: an Ethernet link with the usual attributes and
@@ -206,4 +209,45 @@ func TestLinks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However often a bridge is being pinned, its number is what it has else.
+func TestIntegrationReadWhilePinned(t *testing.T) {
+	netns.Run(t, func(t *testing.T) {
+		netns.IP(t, "link add br0 mtu 9000 type bridge")
+		stop, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := tap.Pin("br0", &sync.Mutex{}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		odd := 0
+		for range 500 {
+			links, err := dumpLinks()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range links {
+				if l.Name == "br0" && l.MTU != 9000 {
+					odd++
+				}
+			}
+			for _, l := range Read().Links {
+				if l.Name == "br0" && l.MTU != 9000 {
+					t.Fatalf("br0 has %d", l.MTU)
+				}
+			}
+		}
+		close(stop)
+		<-ended
+		t.Logf("the kernel told of the odd value %d times in 500", odd)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,8 @@ const maxBridgeMTU = 65535
 // nothing to the kernel. So Pin sets it one higher and back (at the maximum: one
 // lower). The kernel does not tell whether a bridge is pinned.
 //
-// Whoever reads the bridge meanwhile, some microseconds, sees the odd value, and
-// netlink tells of both changes. Pins wait for one another. A process killed
+// Whoever reads the bridge meanwhile, some microseconds, sees the odd value (but for
+// BridgeMTU), and netlink tells of both changes. Pins wait for one another. A process killed
 // between the two sets leaves the bridge one off: whoever may end the process holds
 // critical before, which Pin holds from the one to the other.
 func Pin(bridge string, critical sync.Locker) error {
@@ -36,7 +37,7 @@ func pin(bridge string, critical sync.Locker) error {
 		return err
 	}
 	defer l.close()
-	unlock, err := lockBridge(bridge)
+	unlock, err := lockBridge(bridge, unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -65,6 +66,41 @@ func pin(bridge string, critical sync.Locker) error {
 	return nil
 }
 
+// BridgeMTU returns what a Linux bridge has, in bytes of IP packet, and never the odd
+// value of a Pin, by whatever process. For root alone.
+func BridgeMTU(bridge string) (int, error) {
+	mtu, err := bridgeMTU(bridge)
+	if err != nil {
+		return 0, fmt.Errorf("read mtu of bridge %q: %w", bridge, err)
+	}
+	return mtu, nil
+}
+
+func bridgeMTU(bridge string) (int, error) {
+	l, err := openLink(bridge)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	for try := 0; ; try++ {
+		unlock, err := lockBridge(bridge, unix.LOCK_SH|unix.LOCK_NB)
+		if err == nil {
+			defer unlock()
+			return l.get(unix.SIOCGIFMTU)
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || try == pinTries {
+			return 0, err
+		}
+		time.Sleep(pinPause)
+	}
+}
+
+// How long BridgeMTU waits for a Pin.
+const (
+	pinTries = 100
+	pinPause = time.Millisecond
+)
+
 // lockBridge keeps two Pins of one bridge apart: the second would take the first
 // one's odd value for the bridge's own, and leave it there. libvirt runs the hooks
 // of guests that start together at the same time.
@@ -72,7 +108,7 @@ func pin(bridge string, critical sync.Locker) error {
 // The lock is on a file that the kernel has for each Linux bridge and for root
 // alone (mode 0200), so that it needs no folder of ours and nobody else can hold
 // it. Nothing is written to it: that would flush the bridge's table.
-func lockBridge(bridge string) (unlock func(), err error) {
+func lockBridge(bridge string, how int) (unlock func(), err error) {
 	fd, err := unix.Open(sysNet+bridge+"/bridge/flush", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return nil, ErrNotBridge
@@ -81,7 +117,7 @@ func lockBridge(bridge string) (unlock func(), err error) {
 		return nil, fmt.Errorf("open its bridge/flush in %s to lock it: %w", sysNet, err)
 	}
 	for {
-		err = unix.Flock(fd, unix.LOCK_EX)
+		err = unix.Flock(fd, how)
 		if err != unix.EINTR {
 			break
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"virt-mtu/test/netns"
 )
 
@@ -82,11 +84,14 @@ func TestIntegrationPinGuards(t *testing.T) {
 func TestIntegrationPinWaits(t *testing.T) {
 	netns.Run(t, func(t *testing.T) {
 		netns.IP(t, "link add br0 type bridge")
-		unlock, err := lockBridge("br0") // as another Pin does
+		unlock, err := lockBridge("br0", unix.LOCK_EX) // as another Pin does
 		if err != nil {
 			t.Fatal(err)
 		}
 		setMTU(t, "br0", 1501)
+		if mtu, err := BridgeMTU("br0"); err == nil {
+			t.Errorf("read %d in the middle of it", mtu)
+		}
 		done := make(chan error)
 		go func() { done <- Pin("br0", &sync.Mutex{}) }()
 		select {
@@ -100,6 +105,9 @@ func TestIntegrationPinWaits(t *testing.T) {
 			t.Error(err)
 		}
 		wantMTU(t, "br0", 1500)
+		if mtu, err := BridgeMTU("br0"); mtu != 1500 || err != nil {
+			t.Errorf("then read %d, %v", mtu, err)
+		}
 	})
 }
 
