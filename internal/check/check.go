@@ -147,9 +147,7 @@ func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 		Guests: guests, Host: t, Config: config,
 	})
 	if err != nil {
-		remedy := fmt.Sprintf(`virsh metadata %s %s --config --key %s --set "<domain mtu='inherit'/>" # or a number, or ignore; --remove takes it out`,
-			plan.ShellWord(d.Name), policy.MetadataURI, policy.MetadataKey)
-		d.find(finding.ConfigInvalid, remedy, "domain %s: %v", plan.Quoted(d.Name), err)
+		d.find(finding.ConfigInvalid, plan.MetadataRemedy(d.Name, err), "domain %s: %v", plan.Quoted(d.Name), err)
 	}
 }
 

@@ -261,6 +261,8 @@ func TestCodes(t *testing.T) {
 		{name: "its own uplink", links: "br0 bridge 1500 master=br0\nvnet0 tap 1500 master=br0", domain: bridged("virtio", ""), status: "unknown", codes: "not-known", why: "leads back to itself"},
 		{name: "metadata that does not parse", links: jumbo, status: "critical", codes: "config-invalid guest-not-told",
 			domain: facts.Domain{Name: "web1", PersistentXML: "<domain><name>web1</name><metadata><m:domain xmlns:m='urn:virt-mtu:policy:1' mtu='lots'/></metadata><devices>" + nicXML("bridge", "bridge='br0'", "virtio", "") + "</devices></domain>"}},
+		{name: "a record that does not parse", links: jumbo, status: "critical", codes: "config-invalid guest-not-told", remedy: "virsh metadata web1 urn:virt-mtu:owned:1 --config --remove",
+			domain: facts.Domain{Name: "web1", PersistentXML: "<domain><name>web1</name><metadata><m:nics xmlns:m='urn:virt-mtu:owned:1'><m:nic/></m:nics></metadata><devices>" + nicXML("bridge", "bridge='br0'", "virtio", "") + "</devices></domain>"}},
 		{name: "XML that does not parse", links: jumbo, status: "unknown", codes: "not-known", domain: facts.Domain{Name: "web1", LiveXML: "<domain>"}},
 		{name: "a link that nobody uses", links: jumbo + "eth1 ixgbe 1500\nvx7 vxlan 1500 over=eth1\n", domain: bridged("virtio", mtuXML(9000)), status: "critical", codes: "overlay-above-underlay"},
 		{name: "unread", links: jumbo, domain: bridged("virtio", mtuXML(9000)), status: "unknown", codes: "not-known", why: "Open vSwitch: permission denied",

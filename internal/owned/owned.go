@@ -7,6 +7,7 @@ package owned
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -119,25 +120,32 @@ func (r Record) XML() string {
 	return b.String()
 }
 
+// ErrDamaged: a record does not parse.
+var ErrDamaged = errors.New("the record of what virt-mtu has set does not parse")
+
 // FromMetadata reads the record out of a domain's metadata. A domain without one
-// has an empty record; one that does not parse is an error, since to guess would
+// has an empty record; one that does not parse is ErrDamaged, since to guess would
 // be to change, or to forget, what an admin wrote.
 func FromMetadata(meta map[string]domxml.Element) (Record, error) {
-	node, ok := meta[URI]
-	if !ok {
-		return nil, nil
+	r, err := parse(meta[URI])
+	if err != nil {
+		return nil, fmt.Errorf("%w: metadata %s: %w", ErrDamaged, URI, err)
 	}
+	return r, nil
+}
+
+func parse(node domxml.Element) (Record, error) {
 	var r Record
 	for _, c := range node.Children {
 		if c.Name.Local != "nic" {
-			return nil, fmt.Errorf("metadata %s: unknown element <%s>", URI, c.Name.Local)
+			return nil, fmt.Errorf("unknown element <%s>", c.Name.Local)
 		}
 		e, err := entry(c.Attrs)
 		if err != nil {
-			return nil, fmt.Errorf("metadata %s: %w", URI, err)
+			return nil, err
 		}
 		if _, twice := r.Of(e.MAC); twice {
-			return nil, fmt.Errorf("metadata %s: two entries for %s", URI, e.MAC)
+			return nil, fmt.Errorf("two entries for %s", e.MAC)
 		}
 		r = append(r, e)
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"virt-mtu/internal/domxml"
@@ -125,6 +126,16 @@ func Make(in Input) (Plan, error) {
 		p.NICs = append(p.NICs, pl.nic(n))
 	}
 	return p, nil
+}
+
+// MetadataRemedy is what to paste against an error of Make or Undo.
+func MetadataRemedy(domain string, err error) string {
+	domain = ShellWord(domain)
+	if errors.Is(err, owned.ErrDamaged) {
+		return fmt.Sprintf("virsh metadata %s %s --config --remove # then each <mtu> there counts as an admin's", domain, owned.URI)
+	}
+	return fmt.Sprintf(`virsh metadata %s %s --config --key %s --set "<domain mtu='inherit'/>" # or a number, or ignore; --remove takes it out`,
+		domain, policy.MetadataURI, policy.MetadataKey)
 }
 
 // OwnSetting reads the setting that a domain's metadata holds for itself; nil where
