@@ -142,7 +142,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 		complain(stderr, err, libvirt.Hint(err))
 		return 0, nil
 	}
-	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, DryRun: true, Undragged: true}, Progress: progress(c)}
+	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, All: true, DryRun: true, Undragged: true}, Progress: progress(c)}
 	report := f.Run(domains)
 	unchecked := 0
 	for _, d := range report.Domains {

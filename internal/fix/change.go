@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -42,7 +43,7 @@ func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
 	}
 	edits := p.Edits()
 	if len(edits) == 0 {
-		return changed, j.forget(before, record)
+		return changed, f.forget(j, before, record)
 	}
 	for i, to := range edits {
 		record = record.Intend(j.definition.NICs[i].MAC, j.definition.NICs[i].MTU, to, p.NICs[i].Asked)
@@ -50,14 +51,17 @@ func (f *Fixer) change(j *job, p *plan.Plan) (changed bool, err error) {
 	if f.Undo {
 		record = before // it names what is there; there is nothing to intend
 	}
-	if err := j.write(before, record); err != nil {
+	if err := f.write(j, before, record); err != nil {
 		return changed, err
 	}
-	updated, err := j.update(edits)
-	if settled := j.settle(record, edits); err == nil {
+	done, err := f.update(j, record, edits)
+	for i := range done {
+		j.done[j.definition.NICs[i].MAC] = newInterface(p.NICs[i])
+	}
+	if settled := f.settle(j, record, done); err == nil {
 		err = settled
 	}
-	return changed || updated, err
+	return changed || len(done) > 0, err
 }
 
 // ignores reports whether the domain's own setting is to leave it alone.
@@ -68,77 +72,140 @@ func ignores(d *domxml.Domain) bool {
 
 // forget drops from the record what somebody has changed since. It is no longer
 // ours; to leave it in would make it ours again should that value ever come back.
-func (j *job) forget(before, record owned.Record) error {
+func (f *Fixer) forget(j *job, before, record owned.Record) error {
 	left := record.Settle(j.definition.NICs)
+	if before.XML() == left.XML() {
+		return nil
+	}
+	if err := f.write(j, before, left); err != nil {
+		return err
+	}
 	for _, e := range record {
 		if _, ok := left.Of(e.MAC); !ok {
 			j.notes = append(j.notes, fmt.Sprintf("what virt-mtu had set on NIC %s is not there any more: forgotten", e.MAC))
 		}
 	}
-	return j.write(before, left)
+	return f.settle(j, left, nil)
 }
 
-// update sets the interfaces of a definition that is still the one that was
-// planned.
-func (j *job) update(edits map[int]int) (changed bool, err error) {
-	now, err := document(j.conn.PersistentXML(j.Domain))
-	if err != nil {
-		return false, err
+// write puts a record in the place of the one that the plan was made with.
+func (f *Fixer) write(j *job, before, record owned.Record) error {
+	if before.XML() == record.XML() {
+		return nil
 	}
-	if !sameInterfaces(now, j.definition) {
-		return false, errMeanwhile
+	if _, err := f.asPlanned(j, before, nil); err != nil {
+		return err
 	}
-	for i := range now.NICs {
+	return j.setRecord(record)
+}
+
+func (j *job) setRecord(record owned.Record) error {
+	return j.conn.SetMetadata(j.Domain, owned.Key, owned.URI, record.XML(), false)
+}
+
+// update sets the interfaces, each of a definition that is still the one that was
+// planned, and returns those that it has set: NIC index to MTU.
+func (f *Fixer) update(j *job, record owned.Record, edits map[int]int) (done map[int]int, err error) {
+	done = map[int]int{}
+	for i := range j.definition.NICs {
 		mtu, ok := edits[i]
 		if !ok {
 			continue
 		}
-		if err := j.conn.UpdateInterface(j.Domain, string(now.Interface(i, mtu))); err != nil {
-			return changed, err
+		now, err := f.asPlanned(j, record, done)
+		if err != nil {
+			return done, err
 		}
-		changed = true
+		if err := j.conn.UpdateInterface(j.Domain, string(now.Interface(i, mtu))); err != nil {
+			return done, err
+		}
+		done[i] = mtu
 	}
-	return changed, nil
+	return done, nil
 }
 
-// settle reads back what libvirt made of it, and brings the record to what is
-// there.
-func (j *job) settle(record owned.Record, edits map[int]int) error {
+// asPlanned reads the definition. errMeanwhile where the plan may not be right for it
+// any more, or its record is another; the interfaces that are done do not count.
+func (f *Fixer) asPlanned(j *job, record owned.Record, done map[int]int) (*domxml.Document, error) {
 	now, err := document(j.conn.PersistentXML(j.Domain))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := j.write(record, record.Settle(now.NICs)); err != nil {
-		return err
+	there, err := owned.FromMetadata(now.Metadata)
+	switch {
+	case err != nil, there.XML() != record.XML(), now.Name != j.definition.Name, !sameInterfaces(now, j.definition, done):
+		return nil, errMeanwhile
+	case !f.Undo && !reflect.DeepEqual(now.Metadata[policy.MetadataURI], j.policy):
+		return nil, errMeanwhile
 	}
-	for i, want := range edits {
-		if i >= len(now.NICs) || now.NICs[i].MTU != want {
-			return fmt.Errorf("libvirt took the change of NIC %s, but its definition does not show it", j.definition.NICs[i].MAC)
+	return now, nil
+}
+
+// settle reads back what the definition has come to, and brings its record to that.
+// Others may put a definition with another record, or none, in its place at any time:
+// so it goes by the record that is there, and looks again after each write. What was
+// just set and is on its NIC without a record gets it back, or undo would miss it.
+func (f *Fixer) settle(j *job, record owned.Record, done map[int]int) error {
+	for range tries {
+		now, err := document(j.conn.PersistentXML(j.Domain))
+		if err != nil {
+			return err
+		}
+		there, err := owned.FromMetadata(now.Metadata)
+		if err != nil {
+			return metadataError(now.Name, err)
+		}
+		left, missing := there.Settle(now.NICs), ""
+		for i, nic := range j.definition.NICs {
+			mtu, ok := done[i]
+			n, _ := plan.SameNIC(now.NICs, nic.MAC, i)
+			switch {
+			case !ok:
+			case n.MTU != mtu:
+				missing = nic.MAC
+			case f.Undo: // an admin's own value may be the very one that was ours
+				left = left.Take(nic.MAC, nil)
+			case !left.Owns(nic.MAC, mtu) && shows(now, j.definition, i):
+				left = left.Take(nic.MAC, record.Settle(now.NICs))
+			}
+		}
+		switch {
+		case left.XML() != there.XML():
+			if err := j.setRecord(left); err != nil {
+				return err
+			}
+		case missing != "":
+			return fmt.Errorf("libvirt took the change of NIC %s, but its definition does not show it: %w", missing, errMeanwhile)
+		default:
+			return nil
 		}
 	}
-	return nil
+	return errMeanwhile
 }
 
-// write puts a record into the domain's metadata, unless it is there already.
-func (j *job) write(old, record owned.Record) error {
-	if old.XML() == record.XML() {
-		return nil
-	}
-	return j.conn.SetMetadata(j.Domain, owned.Key, owned.URI, record.XML(), false)
-}
-
-// sameInterfaces reports whether two dumps of a definition have the same
-// interfaces, byte for byte.
-func sameInterfaces(a, b *domxml.Document) bool {
+// sameInterfaces reports whether two dumps of a definition have the same interfaces,
+// byte for byte; but for some, by index, which need only be there.
+func sameInterfaces(a, b *domxml.Document, but map[int]int) bool {
 	if len(a.NICs) != len(b.NICs) {
 		return false
 	}
 	for i := range a.NICs {
-		if !bytes.Equal(a.Interface(i, a.NICs[i].MTU), b.Interface(i, b.NICs[i].MTU)) {
+		_, ok := but[i]
+		if ok && a.NICs[i].MAC != b.NICs[i].MAC || !ok && !bytes.Equal(a.Interface(i, a.NICs[i].MTU), b.Interface(i, b.NICs[i].MTU)) {
 			return false
 		}
 	}
 	return true
+}
+
+// shows reports whether a definition has one interface of another, with whatever MTU.
+func shows(now, other *domxml.Document, i int) bool {
+	for k := range now.NICs {
+		if bytes.Equal(now.Interface(k, 0), other.Interface(i, 0)) {
+			return true
+		}
+	}
+	return false
 }
 
 // diff shows the change to a definition, without its secrets.
@@ -146,6 +213,9 @@ func (j *job) diff(edits map[int]int) ([]byte, error) {
 	doc, err := document(j.conn.PersistentXMLPublic(j.Domain))
 	if err != nil {
 		return nil, err
+	}
+	if !sameInterfaces(doc, j.definition, nil) {
+		return nil, errMeanwhile
 	}
 	return diff.Diff(j.Name+".xml", doc.Bytes(), j.Name+".xml (fixed)", doc.Splice(edits)), nil
 }

@@ -23,6 +23,16 @@ func (f *Fixer) describeTaps(r *Result, taps []plan.Tap) {
 	}
 }
 
+// describeDone has a NIC that an earlier attempt has set say what that did.
+func describeDone(r *Result, j *job) {
+	for k := range r.Interfaces {
+		i := &r.Interfaces[k]
+		if done, ok := j.done[i.MAC]; ok && i.Action == plan.None && i.set == done.set {
+			*i = done
+		}
+	}
+}
+
 // describeRunning adds what only the running domain, or its saved image, shows:
 // the taps, and what waits for a cold start.
 func describeRunning(r *Result, j *job) {

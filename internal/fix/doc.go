@@ -4,4 +4,13 @@
 // What to do is package plan's to say. A definition changes in three steps: the
 // ownership record says what is about to be set, the interface is set, the record
 // is settled. Killed anywhere in between, the next run still sees whose value it is.
+//
+// libvirt compares nothing when it sets, so the definition is looked at again before
+// each write, and planned again where somebody has changed it. What is left is the time
+// between such a look and the call right after it, for a definition that comes in there:
+//   - before the record: one that it brings is overwritten;
+//   - before a device: what it says otherwise of that one NIC is overwritten. A record
+//     that went with it is written again, by settle;
+//   - between a device and the look after it, the very same interface with the same
+//     <mtu> and no record is taken for ours.
 package fix

@@ -2,7 +2,7 @@ package fix
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 
 	"virt-mtu/internal/collect"
 	"virt-mtu/internal/facts"
@@ -40,13 +40,24 @@ type Fixer struct {
 // Run works on all domains; what fails for one does not stop the rest, and is in
 // its Result. Taps come first: raising one may let a bridge that it held down go
 // up, and definitions follow bridges.
+//
+// A domain that was not named and is gone meanwhile is no failure: it is not in the
+// report.
 func (f *Fixer) Run(domains []libvirt.Domain) Report {
+	report := f.run(domains)
+	if f.All {
+		report.dropGone()
+	}
+	return report
+}
+
+func (f *Fixer) run(domains []libvirt.Domain) Report {
 	report := Report{Domains: make([]Result, len(domains))}
 	networks, unread := f.networks()
 	topology := f.topology(networks)
 	jobs := make([]job, len(domains))
 	for i, d := range domains {
-		jobs[i].Domain = d
+		jobs[i].Domain, jobs[i].done = d, map[string]Interface{}
 	}
 	f.each(jobs, func(i int) {
 		jobs[i].load()
@@ -119,18 +130,34 @@ func (f *Fixer) finish(j *job, t *plan.Topology) Result {
 	r := Result{Name: j.Name, UUID: j.UUID, State: j.status.State, Interfaces: []Interface{}}
 	f.describeTaps(&r, j.taps)
 	err := j.err
-	switch {
-	case err != nil:
-	case j.definition == nil:
-		err = f.transient(&r, j, t)
-	default:
-		err = f.persistent(&r, j, t)
+	if err == nil {
+		err = f.define(&r, j, t)
 	}
 	r.notes = append(r.notes, j.notes...)
+	r.gone = errors.Is(err, libvirt.ErrNotFound) && j.gone()
 	if err = errors.Join(err, j.parts); err != nil {
 		r.fail(err)
 	}
 	return r
+}
+
+// define works on the definition; where that is changed meanwhile, on what it has become.
+func (f *Fixer) define(r *Result, j *job, t *plan.Topology) error {
+	for try := 1; ; try++ {
+		attempt := *r
+		attempt.State, attempt.ignored = j.status.State, j.leftAlone()
+		attempt.notes = slices.Clip(r.notes)
+		work := f.persistent
+		if j.definition == nil {
+			work = f.transient
+		}
+		err := work(&attempt, j, t)
+		if err == nil || try == tries || !j.reload(err) {
+			*r = attempt
+			return err
+		}
+		r.Changed = attempt.Changed
+	}
 }
 
 // persistent is for a domain that has a definition.
@@ -142,6 +169,7 @@ func (f *Fixer) persistent(r *Result, j *job, t *plan.Topology) error {
 	for _, n := range p.NICs {
 		r.Interfaces = append(r.Interfaces, newInterface(n))
 	}
+	describeDone(r, j)
 	describeRunning(r, j)
 	if f.Diff {
 		if r.diff, err = j.diff(p.Edits()); err != nil {
@@ -163,7 +191,7 @@ func (f *Fixer) planDefinition(j *job, t *plan.Topology) (plan.Plan, error) {
 	}
 	p, err := plan.Undo(j.definition.Domain)
 	if err != nil {
-		return p, fmt.Errorf("%w: %w", errContent, err)
+		return p, metadataError(j.definition.Name, err)
 	}
 	return p, nil
 }

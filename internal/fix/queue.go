@@ -35,12 +35,13 @@ func (f *Fixer) Queued(dir *state.Dir) (Report, error) {
 		}
 	}
 	f.Pool.Put(conn)
-	report := f.Run(domains)
+	report := f.run(domains)
 	for _, r := range report.Domains {
 		if !r.retry {
 			problems = append(problems, dir.Done(r.UUID))
 		}
 	}
+	report.dropGone()
 	return report, errors.Join(problems...)
 }
 
@@ -50,7 +51,7 @@ func take(dir *state.Dir, conn *libvirt.Conn, uuid string) (libvirt.Domain, erro
 	if err := dir.Claim(uuid); err != nil {
 		return libvirt.Domain{}, err
 	}
-	d, err := conn.Lookup(uuid)
+	d, err := conn.LookupUUID(uuid)
 	if errors.Is(err, libvirt.ErrNotFound) {
 		return libvirt.Domain{}, dir.Done(uuid)
 	}

@@ -3,6 +3,7 @@ package fix
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"virt-mtu/internal/domxml"
@@ -26,6 +27,11 @@ func (r *Report) Failed() bool {
 	return false
 }
 
+// dropGone takes out the domains that libvirt does not know any more.
+func (r *Report) dropGone() {
+	r.Domains = slices.DeleteFunc(r.Domains, func(d Result) bool { return d.gone })
+}
+
 // Result is what was done, or would be, about one domain.
 type Result struct {
 	Name       string      `json:"name"`
@@ -35,8 +41,10 @@ type Result struct {
 	Error      string      `json:"error"`
 	Interfaces []Interface `json:"interfaces"`
 
+	ignored bool // by its own setting
 	// retry: another try may bring another result.
 	retry  bool
+	gone   bool     // libvirt does not know it any more
 	raised int      // taps
 	hint   string   // what to do about Error
 	notes  []string // lines for people, about the domain as a whole
@@ -62,6 +70,9 @@ func Failure(name string, err error) Result {
 // fail puts an error into the result.
 func (r *Result) fail(err error) {
 	r.Error, r.hint = strings.ReplaceAll(err.Error(), "\n", "; "), libvirt.Hint(err)
+	if content := (contentError{}); errors.As(err, &content) {
+		r.hint = content.hint
+	}
 	if r.hint == "" && errors.Is(err, fs.ErrPermission) {
 		r.hint = "run this as root: taps are the kernel's"
 	}
@@ -117,6 +128,9 @@ func source(n domxml.NIC) string {
 	}
 	return n.Dev
 }
+
+// Ignored: the domain's own setting is to leave it alone, whether it has a NIC or not.
+func (r *Result) Ignored() bool { return r.ignored }
 
 // Raised is how many taps were raised.
 func (r *Result) Raised() int { return r.raised }

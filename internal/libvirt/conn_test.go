@@ -83,6 +83,12 @@ func TestIntegrationLookup(t *testing.T) {
 			t.Errorf("lookup by UUID %s: got %+v, %v", id, got, err)
 		}
 	}
+	if got, err := c.LookupUUID(uuid1); err != nil || got.Name != "web1" {
+		t.Errorf("the domain with UUID %s, not the one called so: got %+v, %v", uuid1, got, err)
+	}
+	if got, err := c.LookupUUID("web1"); err == nil {
+		t.Errorf("a name is no UUID: got %+v", got)
+	}
 	for _, name := range []string{"web", "WEB1", "", uuid3, "new\nline", "../web1", "web1 ", strings.Repeat("x", 255)} {
 		got, err := c.Lookup(name)
 		if !errors.Is(err, ErrNotFound) || !strings.HasPrefix(fmt.Sprint(err), fmt.Sprintf("look up domain %q: ", name)) {

@@ -58,14 +58,29 @@ func (c *Conn) Lookup(nameOrUUID string) (Domain, error) {
 		raw, err = c.rpc.DomainLookupByName(nameOrUUID)
 		return err
 	})
-	if uuid, ok := parseUUID(nameOrUUID); ok && errors.Is(err, ErrNotFound) {
-		err = c.call(func() (err error) {
-			raw, err = c.rpc.DomainLookupByUUID(uuid)
-			return err
-		})
+	if _, ok := parseUUID(nameOrUUID); ok && errors.Is(err, ErrNotFound) {
+		return c.LookupUUID(nameOrUUID)
 	}
 	if err != nil {
 		return Domain{}, fmt.Errorf("look up domain %q: %w", nameOrUUID, err)
+	}
+	return domain(raw), nil
+}
+
+// LookupUUID returns the domain with that UUID, never another that is called so.
+// ErrNotFound where there is none.
+func (c *Conn) LookupUUID(s string) (Domain, error) {
+	uuid, ok := parseUUID(s)
+	if !ok {
+		return Domain{}, fmt.Errorf("look up domain %q: not a UUID", s)
+	}
+	var raw golibvirt.Domain
+	err := c.call(func() (err error) {
+		raw, err = c.rpc.DomainLookupByUUID(uuid)
+		return err
+	})
+	if err != nil {
+		return Domain{}, fmt.Errorf("look up domain %q: %w", s, err)
 	}
 	return domain(raw), nil
 }

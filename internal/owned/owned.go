@@ -88,6 +88,16 @@ func (r Record) Settle(nics []domxml.NIC) Record {
 	return out
 }
 
+// Take returns the record with a NIC's entry as another has it: without one, where
+// that has none.
+func (r Record) Take(mac string, from Record) Record {
+	r = r.without(mac)
+	if e, ok := from.Of(mac); ok {
+		r = append(r, e)
+	}
+	return r
+}
+
 func (r Record) without(mac string) Record {
 	var out Record
 	for _, e := range r {

@@ -205,6 +205,20 @@ func TestIntegrationFix(t *testing.T) {
 		}
 	})
 
+	t.Run("metadata that does not parse, and the hint puts it right", func(t *testing.T) {
+		define(t, h, "bad$1", nic("virtio", 0))
+		for uri, node := range map[string]string{"urn:virt-mtu:policy:1": "<domain mtu='ignroe'/>", "urn:virt-mtu:owned:1": "<nics><nic/></nics>"} {
+			h.Run(t, "virsh", "-q", "metadata", "bad$1", uri, "--config", "--key", "x", "--set", node)
+			r := virtMTU(t, h, "fix", "bad$1")
+			_, hint, _ := strings.Cut(r.Stderr, "\nhint: ")
+			if r.Exit != 1 || !strings.HasPrefix(hint, "virsh metadata 'bad$1' "+uri) {
+				t.Fatalf("exit %d: %s", r.Exit, r.Stderr)
+			}
+			h.Run(t, "bash", "-c", hint)
+			must(t, h, "fix", "bad$1")
+		}
+	})
+
 	t.Run("macvtap is left alone", func(t *testing.T) {
 		define(t, h, "dir1", "<interface type='direct'><mac address='52:54:00:00:00:01'/><source dev='br0' mode='bridge'/><model type='virtio'/></interface>")
 		if got := fixed(t, h, "--mtu", "9000", "dir1"); got.Action != "skip" || got.Told != "no" || got.Source != "br0" {
