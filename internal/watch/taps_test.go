@@ -187,6 +187,8 @@ func TestLeaves(t *testing.T) {
 	fixed := policy.Default()
 	fixed.Rules = []policy.Rule{{Domain: "a*", MTU: policy.Setting{Kind: policy.Fixed, MTU: 9000}}}
 	somebody := report(result("a"), result("b", fix.Interface{Action: "none"}, ignored()))
+	withoutNIC := report(result("a"), result("b"))
+	*unexported[bool](&withoutNIC.Domains[1], "ignored") = true
 	nobody := report(result("a"), result("b", fix.Interface{Action: "none"}, fix.Interface{Action: "skip"}))
 	for _, tt := range []struct {
 		name        string
@@ -200,6 +202,7 @@ func TestLeaves(t *testing.T) {
 		{"everybody", top, nobody, true, false, true},
 		{"a rule's", rule, nobody, true, false, true},
 		{"one of all", plain, somebody, true, false, true},
+		{"one that has no NIC", plain, withoutNIC, true, false, true},
 		{"one of some", plain, somebody, false, false, true},
 		{"none of some, none before", plain, nobody, false, false, false},
 		{"none of some, one before", plain, nobody, false, true, true},

@@ -426,6 +426,9 @@ func leaves(c policy.Config, r fix.Report, all bool, before bool) bool {
 		if d.Error != "" && len(d.Interfaces) == 0 {
 			return true // what it wants is not known
 		}
+		if d.Ignored() {
+			return true // it may have no NIC yet
+		}
 		for _, i := range d.Interfaces {
 			if i.Action == plan.Skip && i.Ignored() {
 				return true
