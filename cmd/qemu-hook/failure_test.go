@@ -331,7 +331,7 @@ func TestIntegrationReadOnlyState(t *testing.T) {
 		h.reset(t)
 		netns.IP(t, jumbo)
 		config(t, "uninjected = 'refuse'")
-		mark(t, 0)
+		h.mark(t, fine, 0)
 		h.run(t, fine, "web1", "stopped", "end", "-").wantQuiet(t) // takes the mark, leaves the folders
 		must(t, syscall.Mount("", "/run", "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 		h.run(t, cannot, "web1", "prepare", "begin", "-").wantRefusal(t, "rtl8139", "virtio")

@@ -296,13 +296,10 @@ func queued(t *testing.T) string {
 
 const markFile = state.DefaultBase + "/incoming/" + uuid
 
-// mark marks the domain as one that came in from elsewhere, some time ago.
-func mark(t *testing.T, ago time.Duration) {
+// mark marks the guest as one that came in from elsewhere, some time ago.
+func (h *host) mark(t *testing.T, xml string, ago time.Duration) {
 	t.Helper()
-	for _, dir := range []string{state.DefaultBase, filepath.Dir(markFile)} {
-		must(t, os.MkdirAll(dir, 0o700))
-	}
-	write(t, markFile, "")
+	h.run(t, xml, "web1", "restore", "begin", "-").wantQuiet(t)
 	when := time.Now().Add(-ago)
 	must(t, os.Chtimes(markFile, when, when))
 }

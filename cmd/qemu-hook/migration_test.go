@@ -120,16 +120,16 @@ func TestIntegrationArrival(t *testing.T) {
 	})
 }
 
-// A mark that nothing cleared counts for a day.
+// A mark that nothing cleared counts for ten minutes.
 func TestIntegrationMarkAge(t *testing.T) {
 	onHost(t, func(t *testing.T, h *host) {
 		for _, tt := range []struct {
 			age  time.Duration
 			want int // exit status
-		}{{0, 0}, {23 * time.Hour, 0}, {25 * time.Hour, 1}, {-25 * time.Hour, 1}} {
+		}{{0, 0}, {9 * time.Minute, 0}, {11 * time.Minute, 1}, {-11 * time.Minute, 1}} {
 			h.reset(t)
 			netns.IP(t, jumbo)
-			mark(t, tt.age)
+			h.mark(t, cannot, tt.age)
 			if r := h.run(t, cannot, "web1", "prepare", "begin", "-"); r.status != tt.want {
 				t.Errorf("marked %v ago: exit %d, want %d", tt.age, r.status, tt.want)
 			}
@@ -140,17 +140,42 @@ func TestIntegrationMarkAge(t *testing.T) {
 	})
 }
 
-// One domain's mark is nothing to another.
-func TestIntegrationMarkIsOneDomains(t *testing.T) {
+// One guest's mark is nothing to another domain, whatever of the guest's it has, nor to
+// the same domain with another NIC.
+func TestIntegrationMarkIsOneGuests(t *testing.T) {
 	onHost(t, func(t *testing.T, h *host) {
 		h.reset(t)
 		netns.IP(t, jumbo)
-		mark(t, 0)
+		h.mark(t, cannot, 0)
 		other := strings.Replace(cannot, uuid, strings.Replace(uuid, "6f", "7f", 1), 1)
-		h.run(t, other, "web2", "prepare", "begin", "-").wantRefusal(t, "rtl8139", "virtio")
-		h.run(t, other, "web2", "stopped", "end", "-").wantQuiet(t)
+		h.run(t, other, "web1", "prepare", "begin", "-").wantRefusal(t, "rtl8139", "virtio")
+		h.run(t, other, "web1", "stopped", "end", "-").wantQuiet(t)
 		if !marked(t) {
 			t.Error("another's end took it away")
+		}
+		for what, xml := range map[string]string{
+			"name":    strings.Replace(cannot, "<name>web1", "<name>web2", 1),
+			"mac":     strings.Replace(cannot, "00:01", "00:02", 1),
+			"model":   strings.Replace(cannot, "rtl8139", "pcnet", 1),
+			"mtu":     strings.Replace(cannot, "    </interface>", "      <mtu size='8000'/>\n    </interface>", 1),
+			"one NIC": domain(nic{target: "vnet0", model: "rtl8139"}, nic{target: "vnet0", model: "rtl8139", mac: "52:54:00:00:00:02"}),
+		} {
+			if r := h.run(t, xml, "web1", "prepare", "begin", "-"); r.status != 1 {
+				t.Errorf("another %s, and it is let in", what)
+			}
+		}
+		h.run(t, cannot, "web1", "prepare", "begin", "-").wantLog(t, "not refused, it comes from a migration")
+	})
+}
+
+// No start follows an offline migration, so nothing waits for one.
+func TestIntegrationOfflineMigration(t *testing.T) {
+	onHost(t, func(t *testing.T, h *host) {
+		h.reset(t)
+		netns.IP(t, jumbo)
+		h.run(t, strings.Replace(cannot, runs, "", 1), "web1", "migrate", "begin", "-").wantQuiet(t)
+		if marked(t) {
+			t.Error("marked")
 		}
 	})
 }

@@ -115,7 +115,7 @@ func (h *host) wantDid(t *testing.T, want did, xml string, incoming bool, args .
 	h.reset(t)
 	netns.IP(t, jumbo)
 	if incoming {
-		mark(t, 0)
+		h.mark(t, xml, 0)
 	}
 	r := h.run(t, xml, args...)
 	got := did{r.status, r.stdout != "", mtus(t)["vnet0"] == 9000, queued(t) != "", marked(t)}

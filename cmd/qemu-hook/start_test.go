@@ -117,11 +117,12 @@ func TestIntegrationQueue(t *testing.T) {
 				}
 				netns.IP(t, tt.links)
 				config(t, tt.config)
-				if tt.incoming {
-					mark(t, 0)
-				}
 				tt.nic.target = "vnet0"
-				r := h.run(t, described(tt.metadata, tt.nic), "web1", "start", "begin", "-")
+				xml := described(tt.metadata, tt.nic)
+				if tt.incoming {
+					h.mark(t, xml, 0)
+				}
+				r := h.run(t, xml, "web1", "start", "begin", "-")
 				if got := queued(t); (got == "") != (tt.queued == "") || !strings.Contains(got, tt.queued) {
 					t.Errorf("queued: %q, wanted %q", got, tt.queued)
 				}

@@ -197,6 +197,8 @@ func (p *parser) closeSection() error {
 		p.doc.UUID = uuid
 	case section == "metadata":
 		p.described = true
+	case section == "resource":
+		p.doc.Resource = true
 	}
 	return nil
 }

@@ -27,13 +27,13 @@ func surroundings(nics []domxml.NIC) (host.Snapshot, error) {
 
 // refuse turns the NICs that cannot work into a refusal. What came in by migrate
 // or restore was judged there, and is refused nothing here.
-func (c *call) refuse(p *plan.Plan, uuid string) error {
+func (c *call) refuse(p *plan.Plan, doc *domxml.Document) error {
 	refused := p.Refused()
 	if len(refused) == 0 {
 		return nil
 	}
 	var no refusalError
-	incoming := c.incoming(uuid)
+	incoming := c.incoming(doc)
 	for _, n := range refused {
 		if incoming {
 			c.say(priWarning, "NIC %s: %s; not refused, it comes from a migration or a saved state", n.XML.MAC, n.Reason)
@@ -41,7 +41,7 @@ func (c *call) refuse(p *plan.Plan, uuid string) error {
 		}
 		c.say(priWarning, "refused: NIC %s: %s", n.XML.MAC, n.Reason)
 		no.add("virt-mtu: domain %q refused: NIC %s: %s", c.guest, n.XML.MAC, n.Reason)
-		no.add("hint: %s", n.Hint)
+		no.add("hint: %s (to revert to a snapshot of it running, which looks like a start from here: the latter)", n.Hint)
 	}
 	if incoming {
 		return nil
@@ -112,7 +112,7 @@ func (c *call) raise(taps []plan.Tap) (above bool) {
 
 // queue leaves a request for fix where the definition lacks an <mtu>, or may lack
 // one for all that can be seen from here. This start comes too early for it.
-func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) error {
+func (c *call) queue(p *plan.Plan, doc *domxml.Document, uninjected policy.Uninjected) error {
 	var notes []string
 	missing := false
 	for _, n := range p.NICs {
@@ -129,11 +129,11 @@ func (c *call) queue(p *plan.Plan, uuid string, uninjected policy.Uninjected) er
 			notes = append(notes, fmt.Sprintf("NIC %s: %s", n.XML.MAC, n.Reason))
 		}
 	}
-	if len(notes) == 0 || c.incoming(uuid) {
+	if len(notes) == 0 || c.incoming(doc) {
 		return nil
 	}
 	note := strings.Join(notes, "; ")
-	if !c.remember(uuid, func(d *state.Dir, uuid string) error { return d.Queue(uuid, note) }) {
+	if !c.remember(doc.UUID, func(d *state.Dir, uuid string) error { return d.Queue(uuid, note) }) {
 		return nil
 	}
 	c.say(priInfo, "queued for virt-mtu fix: %s", note)
@@ -161,14 +161,14 @@ func (c *call) remember(uuid string, change func(*state.Dir, string) error) bool
 	return err == nil
 }
 
-// incoming reports whether the domain came in by migrate or restore, and has to be
+// incoming reports whether the guest came in by migrate or restore, and has to be
 // taken as it is. Where that cannot be known it might have.
-func (c *call) incoming(uuid string) bool {
+func (c *call) incoming(doc *domxml.Document) bool {
 	dir, err := state.Open(state.DefaultBase)
 	if err != nil {
 		c.say(priError, "%v", err)
 		return true
 	}
 	defer dir.Close()
-	return dir.Incoming(uuid)
+	return dir.Incoming(doc.UUID, guest(doc))
 }

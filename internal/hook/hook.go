@@ -108,8 +108,8 @@ func (c *call) run(stdin io.Reader) error {
 	}
 	err = c.apply(doc)
 	var refusal *refusalError
-	if c.op.mark == set && !errors.As(err, &refusal) {
-		c.remember(doc.UUID, (*state.Dir).MarkIncoming)
+	if c.op.mark == set && !errors.As(err, &refusal) && starts(c.op, doc) {
+		c.remember(doc.UUID, func(d *state.Dir, uuid string) error { return d.MarkIncoming(uuid, guest(doc)) })
 	}
 	return err
 }
@@ -137,7 +137,7 @@ func (c *call) apply(doc *domxml.Document) error {
 		}
 	}
 	if c.op.refuse {
-		if err := c.refuse(&p, doc.UUID); err != nil {
+		if err := c.refuse(&p, doc); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (c *call) apply(doc *domxml.Document) error {
 		c.pin(&p)
 	}
 	if c.op.queue {
-		if err := c.queue(&p, doc.UUID, config.Uninjected); err != nil {
+		if err := c.queue(&p, doc, config.Uninjected); err != nil {
 			return err
 		}
 	}

@@ -20,8 +20,9 @@ type operation struct {
 	mark   mark
 }
 
-// mark is what an operation does to the note that a domain came in from elsewhere,
-// by which the following prepare and start refuse it nothing.
+// mark is what an operation does to the note that a guest comes in from elsewhere,
+// by which the following prepare and start refuse it nothing. libvirt calls stopped and
+// release after whatever fails from prepare on.
 type mark int
 
 const (

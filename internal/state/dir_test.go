@@ -166,7 +166,7 @@ func TestIntegrationReadOnlyLater(t *testing.T) {
 		must(t, d.Queue(uuidA, ""))
 		must(t, syscall.Mount("", "/run", "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 		for what, err := range map[string]error{
-			"queue": d.Queue(uuidA, ""), "claim": d.Claim(uuidA), "mark": d.MarkIncoming(uuidA),
+			"queue": d.Queue(uuidA, ""), "claim": d.Claim(uuidA), "mark": d.MarkIncoming(uuidA, "guest"),
 		} {
 			if !errors.Is(err, syscall.EROFS) {
 				t.Errorf("%s: %v", what, err)
@@ -183,13 +183,13 @@ func TestUUIDs(t *testing.T) {
 	} {
 		for what, err := range map[string]error{
 			"queue": d.Queue(uuid, ""), "claim": d.Claim(uuid), "done": d.Done(uuid),
-			"mark": d.MarkIncoming(uuid), "clear": d.ClearIncoming(uuid),
+			"mark": d.MarkIncoming(uuid, "guest"), "clear": d.ClearIncoming(uuid),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "is no UUID") {
 				t.Errorf("%s %q: %v", what, uuid, err)
 			}
 		}
-		if d.Incoming(uuid) {
+		if d.Incoming(uuid, "guest") {
 			t.Errorf("incoming %q", uuid)
 		}
 	}

@@ -1,21 +1,26 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// staleAfter is how long a guest may take to come in. A mark outlives that only
-// where its migration failed without a word.
-const staleAfter = 24 * time.Hour
+// staleAfter is how long a mark counts. libvirt goes from its migrate or restore hook
+// straight to prepare and start; a mark outlives that only where it gave up in between,
+// which no hook is told.
+const staleAfter = 10 * time.Minute
 
-// MarkIncoming notes that the domain is coming in by migrate or restore.
-func (d *Dir) MarkIncoming(uuid string) error {
+// MarkIncoming notes that a guest is coming in by migrate or restore: the domain, and
+// what else has to be the same for a start to be the guest's.
+func (d *Dir) MarkIncoming(uuid, guest string) error {
 	err := checkUUID(uuid)
 	if err == nil {
-		err = d.incoming.put(uuid, "")
+		err = d.incoming.put(uuid, guest)
 	}
 	if err != nil {
 		return fmt.Errorf("mark domain as incoming: %w", err)
@@ -23,19 +28,29 @@ func (d *Dir) MarkIncoming(uuid string) error {
 	return nil
 }
 
-// Incoming reports whether the domain is marked as coming in, within the last day. A
-// mark from a day ahead (the clock was set) is as stale as one from a day ago; a
-// stale one is removed.
-func (d *Dir) Incoming(uuid string) bool {
-	var st unix.Stat_t
-	if checkUUID(uuid) != nil || unix.Fstatat(d.incoming.fd, uuid, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+// Incoming reports whether that very guest is marked as coming in. A mark from ahead
+// (the clock was set) goes stale like one from the past; a stale one is removed.
+func (d *Dir) Incoming(uuid, guest string) bool {
+	if checkUUID(uuid) != nil {
 		return false
 	}
-	if time.Since(time.Unix(st.Mtim.Unix())).Abs() > staleAfter {
+	// O_NONBLOCK: a FIFO in its place must not hold a guest up.
+	fd, err := unix.Openat(d.incoming.fd, uuid, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	file := os.NewFile(uintptr(fd), d.incoming.path+"/"+uuid)
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	if time.Since(info.ModTime()).Abs() > staleAfter {
 		d.incoming.remove(uuid)
 		return false
 	}
-	return true
+	mark, err := io.ReadAll(io.LimitReader(file, int64(len(guest))+2))
+	return err == nil && string(bytes.TrimSuffix(mark, []byte("\n"))) == guest
 }
 
 // ClearIncoming forgets the mark, if there is one.
