@@ -63,16 +63,13 @@ func named(name, metadata string, nics ...nic) string {
 	if metadata != "" {
 		fmt.Fprintf(&b, "  <metadata>%s</metadata>\n", metadata)
 	}
-	b.WriteString(runs + "  <devices>\n")
+	b.WriteString("  <devices>\n")
 	for _, n := range nics {
 		b.WriteString(n.String())
 	}
 	b.WriteString("  </devices>\n</domain>\n")
 	return b.String()
 }
-
-// runs is what libvirt adds to a domain that it starts.
-const runs = "  <resource>\n    <partition>/machine</partition>\n  </resource>\n"
 
 const ignored = "<m:domain xmlns:m='urn:virt-mtu:policy:1' mtu='ignore'/>"
 

@@ -197,8 +197,6 @@ func (p *parser) closeSection() error {
 		p.doc.UUID = uuid
 	case section == "metadata":
 		p.described = true
-	case section == "resource":
-		p.doc.Resource = true
 	}
 	return nil
 }

@@ -19,11 +19,6 @@ const (
 // nothing there.
 type Document struct {
 	Domain
-	// Resource: it has a <resource>. libvirt gives one to each domain that it starts
-	// (virDomainCgroupInitCgroup), so in the XML that a migration brings it is missing
-	// only where the domain does not run.
-	Resource bool
-
 	src   []byte
 	sites []site // of the NICs, in their order
 }

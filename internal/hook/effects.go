@@ -160,15 +160,3 @@ func (c *call) remember(uuid string, change func(*state.Dir, string) error) bool
 	}
 	return err == nil
 }
-
-// incoming reports whether the guest came in by migrate or restore, and has to be
-// taken as it is. Where that cannot be known it might have.
-func (c *call) incoming(doc *domxml.Document) bool {
-	dir, err := state.Open(state.DefaultBase)
-	if err != nil {
-		c.say(priError, "%v", err)
-		return true
-	}
-	defer dir.Close()
-	return dir.Incoming(doc.UUID, guest(doc))
-}

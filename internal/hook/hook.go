@@ -108,7 +108,7 @@ func (c *call) run(stdin io.Reader) error {
 	}
 	err = c.apply(doc)
 	var refusal *refusalError
-	if c.op.mark == set && !errors.As(err, &refusal) && starts(c.op, doc) {
+	if c.op.mark == set && !errors.As(err, &refusal) {
 		c.remember(doc.UUID, func(d *state.Dir, uuid string) error { return d.MarkIncoming(uuid, guest(doc)) })
 	}
 	return err

@@ -2,9 +2,12 @@ package hook
 
 import (
 	"fmt"
+	"os"
 	"strings"
+	"time"
 
 	"virt-mtu/internal/domxml"
+	"virt-mtu/internal/state"
 )
 
 // guest is what is the same of a guest in each XML on its way in, from migrate or
@@ -21,6 +24,30 @@ func guest(doc *domxml.Document) string {
 	return b.String()
 }
 
-// starts reports whether a start follows the operation: after an offline migration, of
-// a domain that does not run, none does. A mark would be left for whatever start comes.
-func starts(op operation, doc *domxml.Document) bool { return !op.arrive || doc.Resource }
+// incoming reports whether the guest came in by migrate or restore, and has to be
+// taken as it is. Where that cannot be known it might have.
+func (c *call) incoming(doc *domxml.Document) bool {
+	dir, err := state.Open(state.DefaultBase)
+	if err != nil {
+		c.say(priError, "%v", err)
+		return true
+	}
+	defer dir.Close()
+	since, ok := dir.Incoming(doc.UUID, guest(doc))
+	return ok && !definedSince(doc.Name, since)
+}
+
+// definitions is where libvirt keeps those of the domains.
+const definitions = "/etc/libvirt/qemu/"
+
+// definedSince reports whether a domain's definition was written after a moment. libvirt
+// writes that of a guest that comes in when it has come (qemuMigrationDstFinish), so one
+// that is newer than the mark tells that this is over, and the start another: after an
+// offline migration none comes of itself, and its migrate looks like any.
+func definedSince(name string, when time.Time) bool {
+	if strings.ContainsAny(name, "/\x00") { // no domain of libvirt's
+		return false
+	}
+	info, err := os.Lstat(definitions + name + ".xml")
+	return err == nil && !info.ModTime().Before(when)
+}

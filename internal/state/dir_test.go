@@ -189,7 +189,7 @@ func TestUUIDs(t *testing.T) {
 				t.Errorf("%s %q: %v", what, uuid, err)
 			}
 		}
-		if d.Incoming(uuid, "guest") {
+		if _, ok := d.Incoming(uuid, "guest"); ok {
 			t.Errorf("incoming %q", uuid)
 		}
 	}

@@ -28,29 +28,30 @@ func (d *Dir) MarkIncoming(uuid, guest string) error {
 	return nil
 }
 
-// Incoming reports whether that very guest is marked as coming in. A mark from ahead
-// (the clock was set) goes stale like one from the past; a stale one is removed.
-func (d *Dir) Incoming(uuid, guest string) bool {
+// Incoming reports whether that very guest is marked as coming in, and since when. A
+// mark from ahead (the clock was set) goes stale like one from the past; a stale one is
+// removed.
+func (d *Dir) Incoming(uuid, guest string) (since time.Time, ok bool) {
 	if checkUUID(uuid) != nil {
-		return false
+		return since, false
 	}
 	// O_NONBLOCK: a FIFO in its place must not hold a guest up.
 	fd, err := unix.Openat(d.incoming.fd, uuid, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return since, false
 	}
 	file := os.NewFile(uintptr(fd), d.incoming.path+"/"+uuid)
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return false
+		return since, false
 	}
-	if time.Since(info.ModTime()).Abs() > staleAfter {
+	if since = info.ModTime(); time.Since(since).Abs() > staleAfter {
 		d.incoming.remove(uuid)
-		return false
+		return since, false
 	}
 	mark, err := io.ReadAll(io.LimitReader(file, int64(len(guest))+2))
-	return err == nil && string(bytes.TrimSuffix(mark, []byte("\n"))) == guest
+	return since, err == nil && string(bytes.TrimSuffix(mark, []byte("\n"))) == guest
 }
 
 // ClearIncoming forgets the mark, if there is one.

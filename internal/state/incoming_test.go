@@ -15,7 +15,7 @@ func TestIncoming(t *testing.T) {
 	const guest = `"web1" "52:54:00:00:00:01"`
 	want := func(want bool) {
 		t.Helper()
-		if got := d.Incoming(uuidA, guest); got != want {
+		if _, got := d.Incoming(uuidA, guest); got != want {
 			t.Errorf("incoming: %v", got)
 		}
 	}
@@ -26,7 +26,7 @@ func TestIncoming(t *testing.T) {
 	want(true)
 	want(true) // asking does not use it up
 	for _, other := range []string{"", `"web1"`, guest + " ", guest + "\n", strings.Replace(guest, "web1", "web2", 1)} {
-		if d.Incoming(uuidA, other) {
+		if _, ok := d.Incoming(uuidA, other); ok {
 			t.Errorf("%q takes the mark of %q", other, guest)
 		}
 		must(t, d.MarkIncoming(uuidA, other))
@@ -71,7 +71,7 @@ func TestIncomingIsAFile(t *testing.T) {
 		"a folder": func() error { return os.Mkdir(path, 0o700) },
 	} {
 		must(t, make())
-		if d.Incoming(uuidA, "") {
+		if _, ok := d.Incoming(uuidA, ""); ok {
 			t.Errorf("%s is a mark", what)
 		}
 		must(t, os.Remove(path))

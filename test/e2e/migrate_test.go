@@ -320,11 +320,16 @@ func TestIntegrationMigratePersistent(t *testing.T) {
 			}
 			wantSame(t, "the definition there", before, persistent(t, p.b, name))
 		}
-		untouched(t, p.b, 9000)
 		// No start follows an offline migration. The next is judged like any.
 		start(t, p.b, "off2")
 		wantSays(t, "syslog there", p.b.Syslog(t), `domain "off2": start: queued for virt-mtu fix`)
 		destroy(t, p.b, "off2")
+		configure(t, p.a, "incapable = 'clamp'")
+		define(t, p.a, "off5", nic("rtl8139", 0))
+		if r := p.migrate(t, p.b, "off5", "--offline", "--persistent"); r.Exit != 0 {
+			t.Fatalf("exit %d\n%s", r.Exit, r.Stderr)
+		}
+		refusedStart(t, p.b, "off5")
 		p.lay(t, p.b, 1500, 1500)
 		define(t, p.a, "off4", nic("virtio", 9000))
 		wantSays(t, "virsh", p.migrate(t, p.b, "off4", "--offline", "--persistent").Stderr, "its larger packets would vanish")
