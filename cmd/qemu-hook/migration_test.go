@@ -17,6 +17,8 @@ import (
 func TestIntegrationMigrate(t *testing.T) {
 	const bridge = "link add br0 type bridge\nlink add up0 type veth peer name wire0\nlink set up0 master br0\n"
 	const pinned = "\nlink set br0 mtu 1501\nlink set br0 mtu 1500"
+	on, err := os.Hostname()
+	must(t, err)
 	onHost(t, func(t *testing.T, h *host) {
 		for name, tt := range map[string]struct {
 			config, links, metadata string
@@ -25,10 +27,10 @@ func TestIntegrationMigrate(t *testing.T) {
 			says                    string // in the log; empty: nothing
 		}{
 			"all carry it":             {links: jumbo, nic: nic{mtu: mtu9000}},
-			"the uplink does not":      {links: bridge, nic: nic{mtu: mtu9000}, refused: "uplink up0 of bridge br0 has 1500 here"},
-			"one of two does not":      {links: jumbo + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0", nic: nic{mtu: mtu9000}, refused: "uplink up1 of bridge br0 has 4000 here"},
-			"no uplink, nor bridge":    {links: "link add br0 type bridge", nic: nic{mtu: mtu9000}, refused: "bridge br0 has 1500 here"},
-			"the bridge alone not":     {links: bridge + "link set up0 mtu 9000" + pinned, nic: nic{mtu: mtu9000}, says: "bridge br0 only 1500 here"},
+			"the uplink does not":      {links: bridge, nic: nic{mtu: mtu9000}, refused: "uplink up0 of bridge br0 has 1500 on " + on},
+			"one of two does not":      {links: jumbo + "\nlink add up1 mtu 4000 type veth peer name wire1\nlink set up1 master br0", nic: nic{mtu: mtu9000}, refused: "uplink up1 of bridge br0 has 4000 on " + on},
+			"no uplink, nor bridge":    {links: "link add br0 type bridge", nic: nic{mtu: mtu9000}, refused: "bridge br0 has 1500 on " + on},
+			"the bridge alone not":     {links: bridge + "link set up0 mtu 9000" + pinned, nic: nic{mtu: mtu9000}, says: "bridge br0 only 1500 on " + on},
 			"warned":                   {config: "migration='warn'", links: bridge, nic: nic{mtu: mtu9000}, says: "its larger packets would vanish"},
 			"it was told nothing":      {links: bridge, nic: nic{}},
 			"it would get more":        {links: jumbo, nic: nic{}},

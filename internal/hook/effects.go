@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"virt-mtu/internal/domxml"
@@ -51,14 +52,18 @@ func (c *call) refuse(p *plan.Plan, doc *domxml.Document) error {
 
 // arrive judges a guest that migrates to this host.
 func (c *call) arrive(p *plan.Plan, policyOf policy.Migration) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this host"
+	}
 	var no refusalError
-	for _, a := range p.Arrivals() {
+	for _, a := range p.Arrivals(host) {
 		switch {
 		case a.Reason == "":
 		case a.Blocked && policyOf == policy.MigrationRefuse:
 			c.say(priWarning, "refused: NIC %s: %s", a.NIC.MAC, a.Reason)
 			no.add("virt-mtu: migration of domain %q refused: NIC %s: %s", c.guest, a.NIC.MAC, a.Reason)
-			no.add("hint: raise the MTU of that path on this host, or let it come with migration = \"warn\" in %s here", policy.DefaultPath)
+			no.add("hint: raise the MTU of that path on %s, or let it come with migration = \"warn\" in %s there", host, policy.DefaultPath)
 		default:
 			c.say(priWarning, "NIC %s: %s", a.NIC.MAC, a.Reason)
 		}

@@ -322,6 +322,9 @@ func (n *NIC) aboveSegment(w wish) string {
 	if w.Kind != policy.Fixed || n.Segment.Certainty == Unknown || n.Target <= n.Segment.MTU {
 		return ""
 	}
+	if limit, _ := n.Segment.limit(); limit.Certainty == Known && limit.MTU >= n.Target {
+		return fmt.Sprintf("%s, more than bridge %s has (%d): %s", n.reason(w), n.Segment.Bridge, n.Segment.BridgeMTU, bridgeAlone)
+	}
 	return fmt.Sprintf("%s, more than the segment carries (%s): larger packets will vanish", n.reason(w), n.Segment.Why)
 }
 

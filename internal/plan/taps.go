@@ -136,6 +136,10 @@ func (topology *Topology) tap(n NIC) Tap {
 	return t
 }
 
+// bridgeAlone is what comes of a bridge below its guest that the uplinks carry: ports do
+// not ask the bridge, only what leaves by it does.
+const bridgeAlone = "the wire carries it, the host's own address and smaller taps do not"
+
 // Arrival is what the destination of a migration says of one NIC.
 type Arrival struct {
 	NIC     domxml.NIC
@@ -147,8 +151,9 @@ type Arrival struct {
 // Arrivals judges a guest that is about to migrate to this host by its <mtu>: an
 // uplink (with none: the bridge) below it blocks; the bridge alone below it is
 // worth a warning, since the wire carries what the host's own address and smaller
-// taps do not. A NIC without <mtu> is no reason for anything.
-func (p *Plan) Arrivals() []Arrival { return p.arrivals("here") }
+// taps do not. A NIC without <mtu> is no reason for anything. The words are read at the
+// source too, so they name this host.
+func (p *Plan) Arrivals(host string) []Arrival { return p.arrivals("on " + host) }
 
 // arrivals says where the destination is, from where the words are read.
 func (p *Plan) arrivals(where string) []Arrival {
@@ -178,8 +183,8 @@ func arrival(n NIC, where string) Arrival {
 		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, limit.Why, where)
 	case seg.BridgeMTU != 0 && seg.BridgeMTU < n.XML.MTU:
 		a.Code = finding.BridgeBelowUplink
-		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d %s: the wire carries it, the host's own address and smaller taps do not",
-			n.XML.MTU, seg.Bridge, seg.BridgeMTU, where)
+		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d %s: %s",
+			n.XML.MTU, seg.Bridge, seg.BridgeMTU, where, bridgeAlone)
 	case limit.Certainty != Known:
 		a.Code = finding.NotKnown
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)

@@ -72,7 +72,7 @@ func TestArrivals(t *testing.T) {
 	}{
 		{"no mtu is no reason", nic(), bridge(1500, "eth0 ixgbe 1500"), false, ""},
 		{"all carry it", nic(mtu(9000)), bridge(9000, "eth0 ixgbe 9000"), false, ""},
-		{"the uplink does not", nic(mtu(9000)), bridge(9000, "eth0 ixgbe 1500"), true, "uplink eth0"},
+		{"the uplink does not", nic(mtu(9000)), bridge(9000, "eth0 ixgbe 1500"), true, "uplink eth0 of bridge br0 has 1500 on kvm2"},
 		{"no uplink, the bridge does not", nic(mtu(9000)), bridge(1500), true, "bridge br0 has 1500"},
 		{"the bridge alone does not", nic(mtu(9000)), bridge(1500, "eth0 ixgbe 9000"), false, "the wire carries it"},
 		{"a tunnel device below it", nic(mtu(9000)), bridge(9000, "vx0 vxlan 1450"), true, "uplink vx0"},
@@ -87,7 +87,7 @@ func TestArrivals(t *testing.T) {
 			}
 			var blocked bool
 			var why string
-			for _, a := range p.Arrivals() {
+			for _, a := range p.Arrivals("kvm2") {
 				blocked, why = blocked || a.Blocked, why+a.Reason
 			}
 			if blocked != tt.blocked || (tt.why == "") != (why == "") || !strings.Contains(why, tt.why) {

@@ -21,9 +21,10 @@ func TestIntegrationMigrate(t *testing.T) {
 	if !reaches(t, p.a, addrA, 9000) {
 		t.Fatal("9000 bytes do not get through at the source, before anything")
 	}
-	back := func(t *testing.T) {
+	there := hostname(t, p.b)
+	back := func(t *testing.T, flags ...string) {
 		t.Helper()
-		if said := p.moves(t, p.a, "m1"); said != "" {
+		if said := p.moves(t, p.a, "m1", flags...); said != "" {
 			t.Errorf("on the way back: %s", said)
 		}
 		if !reaches(t, p.a, addrA, 9000) {
@@ -40,7 +41,7 @@ func TestIntegrationMigrate(t *testing.T) {
 		}
 		wantSays(t, "virsh at the source", r.Stderr,
 			`virt-mtu: migration of domain "m1" refused: NIC 52:54:00:00:00:01: the guest has 9000, but `+reason+": its larger packets would vanish",
-			"hint: ", `migration = "warn" in /etc/virt-mtu/config.toml here`)
+			"hint: ", `migration = "warn" in /etc/virt-mtu/config.toml there`)
 		wantSays(t, "syslog there", p.b.Syslog(t)[before:], `domain "m1": migrate: refused: NIC 52:54:00:00:00:01`)
 		if s := state(t, p.a, "m1"); s != "running" {
 			t.Errorf("%q: at the source it is %q", flags, s)
@@ -56,7 +57,7 @@ func TestIntegrationMigrate(t *testing.T) {
 
 	t.Run("refused where the wire carries less", func(t *testing.T) {
 		p.lay(t, p.b, 1500, 1500)
-		const reason = "uplink trunk of bridge br0 has 1500 here"
+		reason := "uplink trunk of bridge br0 has 1500 on " + there
 		refused(t, reason)
 		refused(t, reason, "--live", "--p2p")
 		refused(t, reason, "--live", "--p2p", "--tunnelled")
@@ -68,13 +69,13 @@ func TestIntegrationMigrate(t *testing.T) {
 	t.Run("refused where there is no wire and the bridge carries less", func(t *testing.T) {
 		p.lay(t, p.b, 1500, 1500)
 		p.b.Run(t, "ip", "link", "set", "trunk", "nomaster")
-		refused(t, "bridge br0 has 1500 here")
+		refused(t, "bridge br0 has 1500 on "+there)
 	})
 
 	t.Run("let in where the config says warn, with a line", func(t *testing.T) {
 		p.lay(t, p.b, 1500, 1500)
 		configure(t, p.b, `migration = "warn"`)
-		wantSays(t, "syslog there", p.moves(t, p.b, "m1"), "the guest has 9000, but uplink trunk of bridge br0 has 1500 here: its larger packets would vanish")
+		wantSays(t, "syslog there", p.moves(t, p.b, "m1"), "the guest has 9000, but uplink trunk of bridge br0 has 1500 on "+there+": its larger packets would vanish")
 		if reaches(t, p.b, addrA, 9000) {
 			t.Error("9000 bytes get through a wire of 1500: then there was nothing to refuse")
 		}
@@ -86,7 +87,7 @@ func TestIntegrationMigrate(t *testing.T) {
 
 	t.Run("let in with a warning where the bridge alone carries less", func(t *testing.T) {
 		p.lay(t, p.b, 1500, 9000)
-		wantSays(t, "syslog there", p.moves(t, p.b, "m1"), "the guest has 9000 and bridge br0 only 1500 here: the wire carries it, the host's own address and smaller taps do not")
+		wantSays(t, "syslog there", p.moves(t, p.b, "m1"), "the guest has 9000 and bridge br0 only 1500 on "+there+": the wire carries it, the host's own address and smaller taps do not")
 		if !reaches(t, p.b, addrA, 9000) {
 			t.Error("9000 bytes do not get through the wire")
 		}
@@ -95,7 +96,8 @@ func TestIntegrationMigrate(t *testing.T) {
 
 	t.Run("let in where everything carries it", func(t *testing.T) {
 		p.lay(t, p.b, 0, 9000)
-		for _, flags := range [][]string{{"--live"}, {"--live", "--p2p"}, {"--live", "--p2p", "--tunnelled"}} {
+		for there, again := range map[string]string{"--live": "--live --p2p", "--live --p2p --tunnelled": "--live"} {
+			flags := strings.Fields(there)
 			before := migratable(t, p.a, "m1")
 			if said := p.moves(t, p.b, "m1", flags...); said != "" {
 				t.Errorf("%q: %s", flags, said)
@@ -109,7 +111,7 @@ func TestIntegrationMigrate(t *testing.T) {
 					t.Errorf("%q: 9000 bytes do not get to %s", flags, addr)
 				}
 			}
-			back(t)
+			back(t, strings.Fields(again)...)
 		}
 	})
 
@@ -134,7 +136,7 @@ func TestIntegrationMigrate(t *testing.T) {
 			p.b.Run(t, "ip", "link", "set", "vx"+id, "mtu", mtu, "master", "br0", "up")
 		}
 		vxlan("7", "1450")
-		refused(t, "uplink vx7 of bridge br0 has 1450 and may carry less (a tunnel may carry less than its MTU) here")
+		refused(t, "uplink vx7 of bridge br0 has 1450 and may carry less (a tunnel may carry less than its MTU) on "+there)
 		p.b.Run(t, "ip", "link", "del", "vx7")
 		// The device says 9000 and its underlay carries 1500: the hook does not look that
 		// far, and says so; check does.
@@ -262,7 +264,7 @@ func TestIntegrationMigrateKinds(t *testing.T) {
 		if r.Exit == 0 {
 			t.Fatal("it was let in")
 		}
-		wantSays(t, "virsh at the source", r.Stderr, "the guest has 9000, but bridge br5 has 1500 here")
+		wantSays(t, "virsh at the source", r.Stderr, "the guest has 9000, but bridge br5 has 1500 on "+hostname(t, p.b))
 		p.b.Run(t, "ip", "link", "set", "br5", "mtu", "9000")
 		if said := p.moves(t, p.b, "net5"); said != "" {
 			t.Error(said)
