@@ -153,6 +153,7 @@ func TestMake(t *testing.T) {
 		{name: "a rule before the default", nic: nic(), host: bridge(9000), config: "mtu=4000\n[[rule]]\nbridge='br*'\nmtu=2000", want: got{Inject, 2000, 2000}, why: "rule 1"},
 		{name: "the first rule that matches", nic: nic(), host: bridge(9000), config: "[[rule]]\nbridge='x*'\nmtu=2000\n[[rule]]\nmac='52:54:*'\nmtu=3000\n[[rule]]\nmodel='virtio'\nmtu=4000", want: got{Inject, 3000, 3000}, why: "rule 2"},
 		{name: "the default", nic: nic(), host: bridge(9000), config: "mtu=4000", want: got{Inject, 4000, 4000}},
+		{name: "an admin's own above the bridge alone", nic: nic(mtu(9000)), host: bridge(1500, "eth0 ixgbe 9000"), want: got{None, 9000, 9000}, why: "more than bridge br0 has (1500): the wire carries it"},
 		{name: "asked for more than is carried", nic: nic(), host: bridge(1500), in: Input{MTU: 9000}, want: got{Inject, 9000, 9000}, why: "will vanish"},
 		{name: "ignored by metadata", nic: nic(), host: bridge(9000), meta: own("ignore"), want: got{Skip, 0, 0}, why: "ignored"},
 		{name: "ignored by a rule, with an mtu", nic: nic(mtu(2000)), host: bridge(9000), config: "[[rule]]\ndomain='web*'\nmtu='ignore'", want: got{Skip, 0, 2000}},

@@ -16,10 +16,11 @@ import (
 const staleAfter = 10 * time.Minute
 
 // MarkIncoming notes that a guest is coming in by migrate or restore: the domain, and
-// what else has to be the same for a start to be the guest's.
+// what else has to be the same for a start to be the guest's. Stale marks are removed.
 func (d *Dir) MarkIncoming(uuid, guest string) error {
 	err := checkUUID(uuid)
 	if err == nil {
+		d.sweepIncoming()
 		err = d.incoming.put(uuid, guest)
 	}
 	if err != nil {
@@ -28,9 +29,28 @@ func (d *Dir) MarkIncoming(uuid, guest string) error {
 	return nil
 }
 
+// sweepIncoming removes the marks of guests that nobody asks for any more.
+func (d *Dir) sweepIncoming() {
+	fd, err := unix.Openat(d.incoming.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	dir := os.NewFile(uintptr(fd), d.incoming.path)
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Fstatat(d.incoming.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && stale(time.Unix(st.Mtim.Unix())) {
+			d.incoming.remove(name)
+		}
+	}
+}
+
+// stale: also from ahead, where the clock was set.
+func stale(since time.Time) bool { return time.Since(since).Abs() > staleAfter }
+
 // Incoming reports whether that very guest is marked as coming in, and since when. A
-// mark from ahead (the clock was set) goes stale like one from the past; a stale one is
-// removed.
+// stale mark is removed.
 func (d *Dir) Incoming(uuid, guest string) (since time.Time, ok bool) {
 	if checkUUID(uuid) != nil {
 		return since, false
@@ -46,7 +66,7 @@ func (d *Dir) Incoming(uuid, guest string) (since time.Time, ok bool) {
 	if err != nil || !info.Mode().IsRegular() {
 		return since, false
 	}
-	if since = info.ModTime(); time.Since(since).Abs() > staleAfter {
+	if since = info.ModTime(); stale(since) {
 		d.incoming.remove(uuid)
 		return since, false
 	}

@@ -55,6 +55,12 @@ func TestIncoming(t *testing.T) {
 		if _, err := os.Stat(mark); errors.Is(err, os.ErrNotExist) == tt.want {
 			t.Errorf("age %v: the mark: %v", tt.age, err)
 		}
+		must(t, d.MarkIncoming(uuidA, guest))
+		age(t, mark, tt.age)
+		must(t, d.MarkIncoming(uuidB, guest)) // sweeps
+		if _, err := os.Stat(mark); errors.Is(err, os.ErrNotExist) == tt.want {
+			t.Errorf("age %v, swept: the mark: %v", tt.age, err)
+		}
 		must(t, d.MarkIncoming(uuidA, guest)) // makes it new, whatever was there
 		want(true)
 		must(t, d.ClearIncoming(uuidA))
