@@ -18,7 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # -race needs cgo, cgo needs a C compiler.
 RACE        := $(if $(shell command -v gcc),-race)
 
-.PHONY: help deps build image test demo bench lint vet fuzz install clean
+.PHONY: help deps build image roots test demo bench lint vet fuzz install clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -34,9 +34,17 @@ build: ## build/bin/virt-mtu and build/bin/qemu-hook, static
 image: deps
 	@test/lab/lab image
 
+roots: deps ## file systems of Debian 12 and 13 for tests in containers, by debootstrap
+	@test/container/roots
+
 test: deps build image $(if $(CI),lint,vet) ## every test, on real libvirt and QEMU where root; lint too where CI is set
 	@[ "$$(id -u)" = 0 ] || echo "make: not root: the tests on a real kernel and libvirt will be skipped (sudo make test)" >&2
-	go test $(RACE) -count=1 -timeout 20m ./...
+	@# The roots of containers are made meanwhile; who needs one waits for it.
+	@roots=; [ "$$(id -u)" != 0 ] || { test/container/roots & roots=$$!; }; \
+	echo go test $(RACE) -count=1 -timeout 40m ./...; \
+	status=0; go test $(RACE) -count=1 -timeout 40m ./... || status=$$?; \
+	[ -z "$$roots" ] || wait "$$roots" || status=$$?; \
+	exit $$status
 
 demo: build image ## a host with a jumbo bridge, a guest that misses it, and virt-mtu putting it right
 	@hack/demo.sh

@@ -8,17 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"virt-mtu/test/machine"
 )
 
 // A host whose creator is killed must not stay behind.
 func TestIntegrationHostDiesWithItsOwner(t *testing.T) {
 	New(t) // skips; and makes the image before time counts
-	script, err := script()
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("TMPDIR", t.TempDir())
-	owner := exec.Command("bash", "-c", `"$0" up orphan; "$0" pid orphan; sleep 60`, script)
+	owner := exec.Command("bash", "-c", `"$0" up orphan; "$0" pid orphan; sleep 60`, string(machine.Find(t, script)))
 	stdout, err := owner.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
