@@ -180,7 +180,7 @@ func (c *child) status() error {
 	<-c.ended
 	var exit *exec.ExitError
 	switch {
-	case c.err == nil:
+	case c.err == nil, errors.Is(c.err, exec.ErrWaitDelay): // who else holds its stderr is no matter
 		return nil
 	case errors.As(c.err, &exit):
 		return &exitError{exit.ExitCode(), c.said.line()}

@@ -294,10 +294,14 @@ func wire(bridge string, up []Uplink) below {
 			all = append(all, Carry{Why: fmt.Sprintf("whether port %s of bridge %s leads off the host is not known", u.Name, bridge)})
 			continue
 		}
-		u.Carry.Why = fmt.Sprintf("uplink %s of bridge %s %s", u.Name, bridge, u.says())
+		u.Carry.Why = uplinkSays(bridge, u)
 		all = append(all, u.Carry)
 	}
 	return below{Carry: smallest(all)}
+}
+
+func uplinkSays(bridge string, u Uplink) string {
+	return fmt.Sprintf("uplink %s of bridge %s %s", u.Name, bridge, u.says())
 }
 
 // smallest is the least of what several ways carry that a packet may all have to

@@ -77,6 +77,19 @@ func (s *Segment) limit() (c Carry, code finding.Code) {
 	return c, finding.GuestAboveBridge
 }
 
+// narrowest says why a segment carries no more than its limit. Where others may carry
+// even less, the limit's own reason is about them.
+func (s *Segment) narrowest(limit Carry) string {
+	if limit.Certainty != Known && !s.OVS {
+		for _, u := range s.Uplinks {
+			if u.Carry.MTU == limit.MTU && !u.Maybe {
+				return uplinkSays(s.Bridge, u)
+			}
+		}
+	}
+	return limit.Why
+}
+
 // belowUplinks reports whether the bridge stands below all its uplinks: pinned
 // there, or dragged there by a port. The two cannot be told apart. Where one of them
 // may carry less than is known it need not be so.

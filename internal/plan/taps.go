@@ -176,7 +176,7 @@ func arrival(n NIC, where string) Arrival {
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	case limit.MTU < n.XML.MTU:
 		a.Code, a.Blocked = above, true
-		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, limit.Why, where)
+		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, seg.narrowest(limit), where)
 	case limit.Certainty != Known:
 		a.Code = finding.NotKnown
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
