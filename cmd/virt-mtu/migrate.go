@@ -157,6 +157,10 @@ func movingNICs(from []facts.Facts, names []string) []domxml.NIC {
 // 20,000 domains.
 const maxRemoteFacts = 64 << 20
 
+// knowMore is what to do where libvirt alone does not tell enough.
+const knowMore = "# virt-mtu there knows more: qemu+ssh asks it. By hand: virt-mtu facts > there.json there, virt-mtu facts > here.json here, then\n" +
+	"virt-mtu check --facts here.json --facts there.json"
+
 // destination asks a host what it has: by its own virt-mtu, which knows all, or by its
 // libvirt alone.
 func destination(ctx context.Context, uri string, timeout time.Duration, nics []domxml.NIC, say func(error, string)) (d check.Destination) {
@@ -170,8 +174,7 @@ func destination(ctx context.Context, uri string, timeout time.Duration, nics []
 			d.Name = uri // it did not get to say what it is called
 		}
 	}()
-	d.Remedy = "# run virt-mtu facts > there.json on that host, virt-mtu facts > here.json on this one, and judge the two:\n" +
-		"virt-mtu check --facts here.json --facts there.json"
+	d.Remedy = knowMore
 	if r.SSH() {
 		f, err := remoteFacts(ctx, r, timeout)
 		if err == nil {
@@ -187,7 +190,6 @@ func destination(ctx context.Context, uri string, timeout time.Duration, nics []
 			return d
 		}
 		say(fmt.Errorf("%s is judged by what its libvirt tells, which is less than its virt-mtu would: %w", plan.Quoted(r.Host), err), "")
-		d.Remedy = "# install virt-mtu there, or take the facts some other way: virt-mtu check --facts here.json --facts there.json"
 	}
 	conn, err := r.DialRemote(ctx, timeout)
 	if err != nil {
