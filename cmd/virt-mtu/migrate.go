@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,9 +180,7 @@ func destination(ctx context.Context, uri string, timeout time.Duration, nics []
 		f, err := remoteFacts(ctx, r, timeout)
 		if err == nil {
 			d.Facts, d.Remedy = f, ""
-			for _, u := range f.Unread {
-				say(fmt.Errorf("%s: %s", r.Host, u), "")
-			}
+			sayUnread(r.Host, f.Unread, say)
 			return d
 		}
 		if errors.Is(err, libvirt.ErrUnreachable) || ctx.Err() != nil {
@@ -199,10 +198,20 @@ func destination(ctx context.Context, uri string, timeout time.Duration, nics []
 	}
 	defer conn.Close()
 	d.Facts = facts.Distant(conn, nics)
-	for _, u := range d.Facts.Unread {
-		say(fmt.Errorf("%s: %s", d.Facts.Host, u), "")
-	}
+	sayUnread(cmp.Or(r.Host, d.Facts.Host), d.Facts.Unread, say)
 	return d
+}
+
+// sayUnread says what could not be read of another host, which need not be honest about
+// how much that is.
+func sayUnread(host string, unread []string, say func(error, string)) {
+	const most = 10
+	for _, u := range unread[:min(len(unread), most)] {
+		say(fmt.Errorf("%s: %s", plan.Quoted(host), u), "")
+	}
+	if more := len(unread) - most; more > 0 {
+		say(fmt.Errorf("%s: %d more things could not be read", plan.Quoted(host), more), "")
+	}
 }
 
 // remoteFacts runs virt-mtu facts on another host. What that could not read is in the

@@ -88,15 +88,15 @@ func (r *Remote) Run(ctx context.Context, timeout time.Duration, most int64, com
 	late := make(chan struct{})
 	timer := time.AfterFunc(2*timeout, func() { close(late); c.Close() })
 	c.CloseWrite()
-	out, err := io.ReadAll(io.LimitReader(c, most+1))
-	switch {
-	case int64(len(out)) > most:
-		out, err = nil, fmt.Errorf("it writes more than %d MiB", most>>20)
+	out, _ := io.ReadAll(io.LimitReader(c, most+1)) // how the ssh ends says more than how its output does
+	if int64(len(out)) > most {
 		c.Close()
-	default:
+		out, err = nil, fmt.Errorf("it writes more than %d MiB", most>>20)
+	} else {
 		err = c.status()
 	}
 	timer.Stop()
+	c.Close()
 	select {
 	case <-late:
 		err = timeoutError{2 * timeout}
