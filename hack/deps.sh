@@ -3,7 +3,7 @@
 #
 #   hack/deps.sh go     check the Go toolchain, make go-libvirt available
 #   hack/deps.sh test   the packages of hack/packages.txt: libvirt, QEMU, ...; and into
-#                       build/tools what of Open vSwitch and Prometheus tests need
+#                       build/tools what of Open vSwitch, Prometheus and OpenSSH tests need
 #   hack/deps.sh bench  what the rivals in test/bench are written in
 #   hack/deps.sh lint   shellcheck
 set -euo pipefail
@@ -119,6 +119,7 @@ for step; do
 		# openvswitch-common, which starts nothing, has the rest of it.
 		files openvswitch-switch /usr/bin/ovs-vsctl /usr/lib/openvswitch-switch/ovs-vswitchd /usr/share/openvswitch/vswitch.ovsschema
 		files prometheus /usr/bin/promtool
+		files openssh-server /usr/sbin/sshd
 		;;
 	bench)
 		packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients

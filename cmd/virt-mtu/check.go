@@ -35,6 +35,7 @@ type checkFlags struct {
 	all     bool
 	facts   []string
 	xml     []string
+	to      []string // of --migrate-to
 	out     string
 	full    bool
 	timeout time.Duration
@@ -50,6 +51,23 @@ from the guest to the wire with its MTU, marks the narrowest, and says what is w
 why, and what to do. Where no domain is named it also looks at the bridges and links
 of the host that no domain uses.
 
+With --migrate-to it says instead which domains, running or not, could migrate to
+another host: where libvirt there has what their NICs name, and their large packets get
+through. It changes nothing on either side. The destination is
+
+  qemu+ssh://[USER@]HOST[:PORT]/system   what virt-mtu facts says there; without a
+                                         virt-mtu there, what libvirt tells. Parameters:
+                                         keyfile=FILE, no_verify=1
+  qemu+tcp://HOST[:PORT]/system          what libvirt tells
+  qemu+unix:///system?socket=PATH        what libvirt tells
+  HOST                                   one of those in --facts
+
+libvirt does not tell a tunnel from a tap: what would turn on that is "unknown". Where
+large packets would vanish it is "no", even if that host's hook would let the guest in
+(migration = "warn"). That host's rules count where --config names a file that has them.
+Exit status then: 0 all can; 1 all can, with warnings; 2 one cannot; 3 of one it is not
+known, and the rest can.
+
 With --facts it judges what virt-mtu facts wrote, on this host or elsewhere, needs
 neither root nor libvirt, and of several hosts also says what they disagree on and
 which domain could not migrate where. With --xml it judges domain XML from files
@@ -59,6 +77,8 @@ Exit status, as monitoring plugins have it: 0 ok; 1 warning; 2 critical; 3 unkno
 wrong usage.`,
 		Example: `  virt-mtu check web1
   virt-mtu check -o svg > path.svg
+  virt-mtu check --migrate-to qemu+ssh://kvm2/system web1
+  virt-mtu check --migrate-to qemu+ssh://kvm2/system --migrate-to qemu+ssh://kvm3/system --all
   virt-mtu check --facts kvm1.json --facts kvm2.json
   virt-mtu check -o prometheus --output-file /var/lib/prometheus/node-exporter/virt-mtu.prom`,
 		Annotations: map[string]string{formats: "text json prometheus dot svg", usageStatus: fmt.Sprint(exitUnknown)},
@@ -68,6 +88,7 @@ wrong usage.`,
 	f.BoolVar(&fl.all, "all", false, "every domain, and the links that none uses; so it is where no DOMAIN is named")
 	f.StringArrayVar(&fl.facts, "facts", nil, "judge the facts in `FILE` instead of this host; repeatable, - is stdin")
 	f.StringArrayVar(&fl.xml, "xml", nil, "judge the domain XML in `FILE` against this host's links; repeatable, - is stdin")
+	f.StringArrayVar(&fl.to, "migrate-to", nil, "say which domains could migrate to the host of this libvirt `URI`; repeatable")
 	f.StringVar(&fl.out, "output-file", "", "write to `FILE`, by a temporary file and rename, instead of stdout")
 	f.BoolVar(&fl.full, "full", false, "text: the whole path also of NICs with which nothing is wrong, however many")
 	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
@@ -98,6 +119,9 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 	if err := fl.validate(c, args); err != nil {
 		return err
 	}
+	if err := fl.validateMoves(g); err != nil {
+		return err
+	}
 	ctx, stop := interruptible(c)
 	defer stop()
 	out, commit := c.OutOrStdout(), func() error { return nil }
@@ -111,8 +135,12 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 		out, commit = file, file.Commit
 	}
 	var status finding.Severity
+	judge := fl.judge
+	if len(fl.to) > 0 {
+		judge = fl.judgeMoves
+	}
 	err := until(ctx, func() (err error) {
-		status, err = fl.judge(ctx, c, g, args, out)
+		status, err = judge(ctx, c, g, args, out)
 		return err
 	})
 	if err == nil {
@@ -177,7 +205,21 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 		f, err := fl.fromXML(c, pool)
 		return []facts.Facts{f}, err
 	}
-	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hookFindings, Progress: progress(c)})
+	if all, err = fl.gatherFrom(ctx, c, pool, args, hookFindings); err == nil {
+		sawHook(c)
+	}
+	return all, err
+}
+
+// gatherHere gathers the facts of this host.
+func (fl *checkFlags) gatherHere(ctx context.Context, c *cobra.Command, g *globals, args []string) ([]facts.Facts, error) {
+	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
+	defer pool.Close()
+	return fl.gatherFrom(ctx, c, pool, args, nil)
+}
+
+func (fl *checkFlags) gatherFrom(ctx context.Context, c *cobra.Command, pool *libvirt.Pool, args []string, hook func(uint64) ([]finding.Finding, error)) ([]facts.Facts, error) {
+	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hook, Progress: progress(c)})
 	if ctx.Err() != nil {
 		return nil, err
 	}
@@ -191,7 +233,6 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 			complain(c.ErrOrStderr(), fmt.Errorf("check: %w", e), hint)
 		}
 	}
-	sawHook(c)
 	return []facts.Facts{f}, nil
 }
 

@@ -26,7 +26,7 @@ type Options struct {
 // its host; the others are judged all the same.
 func Run(all []facts.Facts, o Options) Report {
 	r := Report{Status: finding.OK, Hosts: []Host{}, Moves: []Move{}}
-	all = numbered(all)
+	all = Numbered(all)
 	hosts := make([]*subject, len(all))
 	for i := range all {
 		hosts[i] = newSubject(&all[i], o)
@@ -131,12 +131,7 @@ func (d *domain) find(code finding.Code, remedy, format string, a ...any) {
 }
 
 func (d *domain) inspect(t *plan.Topology, config policy.Config) {
-	if d.Error != "" {
-		d.find(finding.NotKnown, "", "domain %s: %s", plan.Quoted(d.Name), d.Error)
-	}
-	d.definition = d.parse("definition", d.PersistentXML)
-	d.saved = d.parse("managed save image", d.SavedXML)
-	d.live = d.parse("running XML", d.LiveXML)
+	d.read()
 	guests := map[string]int{}
 	for _, g := range d.Guests {
 		guests[g.MAC] = g.MTU
@@ -149,6 +144,16 @@ func (d *domain) inspect(t *plan.Topology, config policy.Config) {
 	if err != nil {
 		d.find(finding.ConfigInvalid, plan.MetadataRemedy(d.Name, err), "domain %s: %v", plan.Quoted(d.Name), err)
 	}
+}
+
+// read reads the domain's XML.
+func (d *domain) read() {
+	if d.Error != "" {
+		d.find(finding.NotKnown, "", "domain %s: %s", plan.Quoted(d.Name), d.Error)
+	}
+	d.definition = d.parse("definition", d.PersistentXML)
+	d.saved = d.parse("managed save image", d.SavedXML)
+	d.live = d.parse("running XML", d.LiveXML)
 }
 
 func (d *domain) parse(what, xml string) *domxml.Domain {

@@ -6,26 +6,29 @@ import (
 	"slices"
 
 	"virt-mtu/internal/facts"
-	"virt-mtu/internal/finding"
 	"virt-mtu/internal/plan"
-	"virt-mtu/internal/policy"
 )
 
-// numbered tells hosts of one name apart, as machines of one image are all called
+// Numbered tells hosts of one name apart, as machines of one image are all called
 // localhost: the second becomes "localhost (2)", for all that comes after. The facts
 // that it is given stay as they are.
-func numbered(all []facts.Facts) []facts.Facts {
+func Numbered(all []facts.Facts) []facts.Facts {
 	all = slices.Clone(all)
 	taken := map[string]bool{}
 	for i := range all {
-		f := &all[i]
-		name := cmp.Or(f.Host, "host")
-		for n := 2; taken[f.Host]; n++ {
-			f.Host = fmt.Sprintf("%s (%d)", name, n)
-		}
-		taken[f.Host] = true
+		all[i].Host = distinct(all[i].Host, taken)
 	}
 	return all
+}
+
+// distinct is name, with a number if it is taken, and takes it.
+func distinct(name string, taken map[string]bool) string {
+	out := name
+	for n := 2; taken[out]; n++ {
+		out = fmt.Sprintf("%s (%d)", cmp.Or(name, "host"), n)
+	}
+	taken[out] = true
+	return out
 }
 
 // compare finds networks and bridges that carry less on one host than those of the
@@ -63,48 +66,4 @@ func compare(hosts []*subject) {
 			}
 		}
 	}
-}
-
-// moves says for each domain of a host which of the other hosts it could migrate to.
-func (s *subject) moves(hosts []*subject, config policy.Config) []Move {
-	var out []Move
-	for i := range s.domains {
-		d := &s.domains[i]
-		xml := d.live
-		if xml == nil {
-			xml = d.definition
-		}
-		if xml == nil {
-			continue
-		}
-		for _, to := range hosts {
-			if to == s {
-				continue
-			}
-			m := Move{Domain: d.Name, From: s.Host, To: to.Host, Findings: []finding.Finding{}}
-			found, err := plan.Move(*xml, to.topology, config)
-			m.Findings = append(m.Findings, found...)
-			m.Verdict = verdict(found)
-			if err != nil {
-				m.Verdict = Undecided
-				m.Findings = append(m.Findings, finding.New(finding.ConfigInvalid, err.Error(), ""))
-			}
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// verdict: what vanishes there or has nothing to be plugged into cannot move.
-func verdict(found []finding.Finding) string {
-	v := Yes
-	for _, f := range found {
-		switch {
-		case f.Severity == finding.Critical || f.Code == finding.BridgeMissing:
-			return No
-		case f.Severity == finding.Unknown:
-			v = Undecided
-		}
-	}
-	return v
 }

@@ -54,6 +54,7 @@ type Interface struct {
 // Move is whether one domain could migrate to one other host.
 type Move struct {
 	Domain string `json:"domain"`
+	State  string `json:"state"` // libvirt's words; empty: not known
 	From   string `json:"from"`
 	To     string `json:"to"`
 	// Verdict is yes, no or unknown.

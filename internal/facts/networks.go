@@ -8,14 +8,14 @@ import (
 	"virt-mtu/internal/libvirt"
 )
 
-// Networks reads libvirt's networks. What cannot be read is left out, and in the
-// error.
+// Networks reads libvirt's networks; nil where it has no say in them. What cannot be
+// read is left out, and in the error.
 func Networks(c *libvirt.Conn) ([]host.Network, error) {
 	all, err := c.Networks()
-	if err != nil {
+	if err != nil || all == nil {
 		return nil, err
 	}
-	var networks []host.Network
+	networks := []host.Network{}
 	for _, n := range all {
 		parsed, perr := host.ParseNetwork([]byte(n.XML))
 		if perr != nil {

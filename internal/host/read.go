@@ -209,7 +209,7 @@ func (r *reader) kind(name string) (string, bool) {
 		}
 	}
 	if exists(r.net, name+"/device") { // hardware, whose driver keeps its name to itself
-		return "device", true
+		return Hardware, true
 	}
 	return "", uevent != ""
 }

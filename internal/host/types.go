@@ -44,6 +44,13 @@ type Link struct {
 	Manager string `json:"manager"`
 }
 
+// Virtual is the Kind of a link of which no more is known than that no hardware is under
+// it: it may be a tap, a veth, a tunnel, anything. To libvirt they are all alike.
+const Virtual = "virtual"
+
+// Hardware is the Kind of a link with hardware under it whose driver is not known.
+const Hardware = "device"
+
 // Tunnel is where the packets of a tunnel go.
 type Tunnel struct {
 	// Family of the outer header, 4 or 6.

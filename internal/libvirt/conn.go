@@ -60,12 +60,22 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 		// *net.OpError says "dial unix PATH: connect: why".
 		return nil, fmt.Errorf("connect to libvirt: %w", socketError{err})
 	}
+	c, err := converse(ctx, sock, addr.name, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("connect to libvirt at %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// converse opens name, the URI that the daemon understands, over a connection to it,
+// which it closes where that fails.
+func converse(ctx context.Context, sock net.Conn, name string, timeout time.Duration) (*Conn, error) {
 	reading, ended := context.WithCancel(context.Background())
 	c := &Conn{sock: sock, timeout: timeout, done: make(chan struct{}), reading: reading}
-	c.rpc = golibvirt.NewWithDialer(given{sock, func() { c.fail(ErrLost); ended() }})
+	c.rpc = golibvirt.NewWithDialer(given{sock, func(err error) { c.fail(err); ended() }})
 	c.unwatch = context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
-	err = c.call(func() (err error) {
-		if err := c.rpc.ConnectToURI(golibvirt.ConnectURI(addr.name)); err != nil {
+	err := c.call(func() (err error) {
+		if err := c.rpc.ConnectToURI(golibvirt.ConnectURI(name)); err != nil {
 			return err
 		}
 		c.version, err = c.rpc.ConnectGetLibVersion()
@@ -74,7 +84,7 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 	if err != nil {
 		c.unwatch()
 		c.fail(err)
-		return nil, fmt.Errorf("connect to libvirt at %s: %w", path, err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -86,15 +96,18 @@ func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error)
 // that ends while it is being made stays connected there.
 type given struct {
 	net.Conn
-	ended func() // may be called more than once
+	ended func(error) // why; may be called more than once
 }
 
 func (g given) Dial() (net.Conn, error) { return g, nil }
 
 func (g given) Read(b []byte) (int, error) {
 	n, err := g.Conn.Read(b)
-	if err != nil {
-		g.ended()
+	switch {
+	case errors.Is(err, ErrForeign):
+		g.ended(err)
+	case err != nil:
+		g.ended(ErrLost)
 	}
 	return n, err
 }

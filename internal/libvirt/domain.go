@@ -33,10 +33,15 @@ type Status struct {
 }
 
 // Domains returns all domains, active or not, by name.
-func (c *Conn) Domains() ([]Domain, error) {
+func (c *Conn) Domains() ([]Domain, error) { return c.list(0) }
+
+// Running returns the domains that are active, by name.
+func (c *Conn) Running() ([]Domain, error) { return c.list(golibvirt.ConnectListDomainsActive) }
+
+func (c *Conn) list(which golibvirt.ConnectListAllDomainsFlags) ([]Domain, error) {
 	var raw []golibvirt.Domain
 	err := c.call(func() (err error) {
-		raw, _, err = c.rpc.ConnectListAllDomains(1, 0)
+		raw, _, err = c.rpc.ConnectListAllDomains(1, which)
 		return err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/exec"
 	"slices"
 	"syscall"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // What a caller may decide on, by errors.Is.
 var (
-	// ErrNotFound: libvirt knows no such domain or network, or no longer.
+	// ErrNotFound: libvirt knows no such domain, network or interface, or no longer.
 	ErrNotFound = errors.New("not found")
 	// ErrDenied: libvirt is there and does not let this user do that.
 	ErrDenied = errors.New("permission denied")
@@ -25,6 +26,12 @@ var (
 	ErrLost = errors.New("connection to libvirt lost")
 	// ErrClosed: the connection was closed by Close.
 	ErrClosed = errors.New("connection to libvirt closed")
+	// ErrForeign: what answers does not speak libvirt's protocol.
+	ErrForeign = errors.New("what answers is not libvirt")
+	// ErrUnreachable: ssh did not get to the other host, or was not let in.
+	ErrUnreachable = errors.New("not reached by ssh")
+	// ErrNoCommand: the other host has no such program.
+	ErrNoCommand = errors.New("no such command there")
 )
 
 // timeoutError is an ErrTimeout that says how long was waited.
@@ -41,7 +48,7 @@ func (e rpcError) Error() string { return e.Message }
 // Is maps libvirt's VIR_ERR_* to the sentinels.
 func (e rpcError) Is(target error) bool {
 	switch golibvirt.ErrorNumber(e.Code) {
-	case golibvirt.ErrNoDomain, golibvirt.ErrNoNetwork:
+	case golibvirt.ErrNoDomain, golibvirt.ErrNoNetwork, golibvirt.ErrNoInterface, golibvirt.ErrNoNodeDevice:
 		return target == ErrNotFound
 	case golibvirt.ErrAuthFailed, golibvirt.ErrAuthCancelled, golibvirt.ErrAuthUnavailable, golibvirt.ErrAccessDenied:
 		return target == ErrDenied
@@ -59,6 +66,14 @@ type socketError struct{ error }
 
 func (e socketError) Unwrap() error { return e.error }
 
+// remoteError is about another host's libvirt: the same errors want something else done.
+type remoteError struct{ error }
+
+func (e remoteError) Unwrap() error { return e.error }
+
+// errTLS: to speak it takes certificates that libvirt has its own way to find.
+var errTLS = errors.New("TLS is not spoken here")
+
 // hint is what to do about an error.
 type hint struct {
 	err  error
@@ -67,6 +82,7 @@ type hint struct {
 
 // hints are what to do about an error, first match first.
 var hints = []hint{
+	{errTLS, "qemu+ssh://HOST/system; or take the facts there, ssh HOST virt-mtu facts > there.json, and judge them here with --facts"},
 	{ErrRemote, "taps are set on the host that they are on: run virt-mtu there, with a qemu:/// URI"},
 	{ErrTimeout, "a call may wait for a hook, or for a job on its domain (virsh domjobinfo); if `virsh list` hangs too, see the log of virtqemud or libvirtd"},
 	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
@@ -82,11 +98,27 @@ var socketHints = []hint{
 	{syscall.EAGAIN, "the daemon takes no connections, so it hangs or is overloaded: see the log of virtqemud or libvirtd"},
 }
 
+// remoteHints are those for a remoteError.
+var remoteHints = []hint{
+	{ErrUnreachable, "try what it does: ssh -o BatchMode=yes HOST true; it asks for no password, and an unknown host's key has to be taken once"},
+	{exec.ErrNotFound, "install the ssh client (openssh-client)"},
+	{ErrNoCommand, "virt-ssh-helper comes with libvirt 6.8 and later; or take the facts there: ssh HOST virt-mtu facts > there.json"},
+	{ErrForeign, "is libvirt there? a shell there that prints something when nobody logs in (.bashrc) has the same effect"},
+	{ErrDenied, "log in as root, or as a member of the libvirt group there; or take the facts there: ssh HOST virt-mtu facts > there.json"},
+	{ErrTimeout, "see whether that host is well, or wait longer: --timeout"},
+	{ErrLost, "does that host's libvirt run, and is the user let to its socket? virsh -c URI list"},
+	{syscall.ECONNREFUSED, "nothing listens there: libvirt listens for qemu+tcp only where it is told to; qemu+ssh needs no listening"},
+	{fs.ErrNotExist, "is libvirt running there?"},
+}
+
 // Hint returns what a person may do about an error of this package; empty where
 // there is nothing to say beyond the error itself.
 func Hint(err error) string {
 	all := hints
-	if errors.As(err, new(socketError)) {
+	switch {
+	case errors.As(err, new(remoteError)):
+		all = remoteHints
+	case errors.As(err, new(socketError)):
 		all = slices.Concat(hints, socketHints)
 	}
 	for _, h := range all {

@@ -17,7 +17,7 @@ type Network struct {
 	XML string
 }
 
-// Networks returns all networks, active or not, by name; none where the daemon
+// Networks returns all networks, active or not, by name; nil where the daemon
 // has no network driver.
 func (c *Conn) Networks() ([]Network, error) {
 	var raw []golibvirt.Network
@@ -31,7 +31,7 @@ func (c *Conn) Networks() ([]Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list networks: %w", err)
 	}
-	var networks []Network
+	networks := []Network{}
 	for _, r := range raw {
 		var active int32
 		var xml string

@@ -97,6 +97,8 @@ func (t *Topology) measure(l host.Link) Carry {
 		return c.over(t.lower(l))
 	case aggregates[l.Kind]:
 		return c.over(t.members(l))
+	case l.Kind == host.Virtual:
+		return c.over(below{Carry: Carry{Why: "it may be a tunnel, which may carry less than its MTU"}})
 	case tunnels[l.Kind]:
 		return c.over(t.underlays(l.Kind, l.Tunnel, encap.Tunnel))
 	case l.Kind == "veth":
@@ -288,10 +290,18 @@ func wire(bridge string, up []Uplink) below {
 	}
 	var all []Carry
 	for _, u := range up {
-		u.Carry.Why = fmt.Sprintf("uplink %s of bridge %s %s", u.Name, bridge, u.says())
+		if u.Maybe {
+			all = append(all, Carry{Why: fmt.Sprintf("whether port %s of bridge %s leads off the host is not known", u.Name, bridge)})
+			continue
+		}
+		u.Carry.Why = uplinkSays(bridge, u)
 		all = append(all, u.Carry)
 	}
 	return below{Carry: smallest(all)}
+}
+
+func uplinkSays(bridge string, u Uplink) string {
+	return fmt.Sprintf("uplink %s of bridge %s %s", u.Name, bridge, u.says())
 }
 
 // smallest is the least of what several ways carry that a packet may all have to
@@ -321,7 +331,9 @@ func smallest(all []Carry) Carry {
 // Uplink is a bridge port that leads off the host.
 type Uplink struct {
 	Name string
-	MTU  int // its own; 0: it has none (a tunnel or patch port of Open vSwitch), or that is not known
+	// Maybe: of all that is known it may as well be a tap, or a veth that does not count.
+	Maybe bool
+	MTU   int // its own; 0: it has none (a tunnel or patch port of Open vSwitch), or that is not known
 	Carry
 }
 
@@ -342,13 +354,15 @@ func (u Uplink) says() string {
 
 // uplinks picks the ports of a Linux bridge that are neither taps nor veths; veths
 // count only where there is no other, since they mostly lead to containers. The port
-// that one comes from is none.
+// that one comes from is none. What may be either comes last.
 func (t *Topology) uplinks(bridge, from string) []Uplink {
-	var up, veths []Uplink
+	var up, veths, maybe []Uplink
 	for _, i := range t.ports[bridge] {
 		p := &t.host.Links[i]
 		switch {
 		case p.Tap && !t.internal(p.Name), p.Name == from:
+		case p.Kind == host.Virtual:
+			maybe = append(maybe, Uplink{Name: p.Name, MTU: p.MTU, Maybe: true})
 		case p.Kind == "veth":
 			if len(up) == 0 {
 				veths = append(veths, Uplink{Name: p.Name, MTU: p.MTU})
@@ -360,6 +374,7 @@ func (t *Topology) uplinks(bridge, from string) []Uplink {
 	if len(up) == 0 {
 		up = veths
 	}
+	up = append(up, maybe...)
 	for i := range up {
 		up[i].Carry = t.carry(up[i].Name)
 	}

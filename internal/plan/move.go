@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/finding"
@@ -19,17 +20,17 @@ func networkNIC(name string) domxml.NIC { return domxml.NIC{Type: "network", Net
 func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Finding, error) {
 	// Where libvirt has resolved a network to a bridge of the one host, the other's
 	// own network of that name counts.
-	nics := make([]domxml.NIC, len(domain.NICs))
+	var nics []domxml.NIC
 	var out []finding.Finding
-	for i, n := range domain.NICs {
+	for _, n := range domain.NICs {
 		if n.Network != "" {
 			n.Type, n.Bridge = "network", ""
 		}
-		nics[i] = n
-		out = append(out, to.lacks(n)...)
-	}
-	if len(out) > 0 {
-		return out, nil
+		if lacks := to.lacks(n); len(lacks) > 0 {
+			out = append(out, lacks...)
+			continue
+		}
+		nics = append(nics, n)
 	}
 	domain.NICs = nics
 	p, err := Make(Input{Domain: domain, Host: to, Config: c, Mode: Upward})
@@ -38,7 +39,7 @@ func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Findin
 	}
 	for _, a := range p.arrivals("there") {
 		if a.Reason != "" {
-			out = append(out, finding.New(a.Code, "NIC "+a.NIC.MAC+": "+a.Reason, ""))
+			out = append(out, finding.New(a.Code, "NIC "+a.NIC.MAC+": "+a.Reason, to.letIn(&a)))
 		}
 	}
 	for _, n := range p.NICs {
@@ -49,14 +50,40 @@ func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Findin
 	return out, nil
 }
 
-// lacks says what a NIC names and this host does not have.
+// letIn is what to do on the destination so that it carries the guest's MTU.
+func (t *Topology) letIn(a *Arrival) string {
+	s, want := &a.segment, a.NIC.MTU
+	bridge, _ := t.link(s.Bridge)
+	switch a.Code {
+	case finding.BridgeBelowUplink:
+		return t.set(bridge, want)
+	case finding.GuestAboveBridge:
+		if s.BridgeMTU != 0 && len(s.Uplinks) == 0 {
+			return t.set(bridge, want)
+		}
+	case finding.GuestAboveSegment:
+		var lines []string
+		for _, u := range s.Uplinks {
+			if u.Carry.MTU != 0 && u.Carry.MTU < want && !u.Maybe {
+				lines = append(lines, t.raise(u.Name, want))
+			}
+		}
+		if raise := join("\n", lines...); raise != "" {
+			return "# where every switch on the way carries that:\n" + raise
+		}
+	}
+	return ""
+}
+
+// lacks says what a NIC names and this host does not have. Where not all could be read
+// of the host, a network may be there all the same.
 func (t *Topology) lacks(n domxml.NIC) []finding.Finding {
 	missing := func(remedy, format string, a ...any) []finding.Finding {
 		return []finding.Finding{finding.New(finding.BridgeMissing, fmt.Sprintf("NIC %s: %s", n.MAC, fmt.Sprintf(format, a...)), remedy)}
 	}
 	network, known := t.network(n.Network)
 	switch {
-	case n.Type == "network" && !known && t.host.Networks != nil:
+	case n.Type == "network" && !known && t.host.Networks != nil && len(t.host.Unread) == 0:
 		return missing("", "there is no network %q", n.Network)
 	case n.Type == "network" && network.Inactive:
 		return missing("virsh net-start "+ShellWord(n.Network), "network %q is not active", n.Network)
@@ -66,7 +93,7 @@ func (t *Topology) lacks(n domxml.NIC) []finding.Finding {
 		}
 	}
 	if s := t.Segment(n); s.Missing {
-		return missing("", "%s", s.Why)
+		return missing(missingRemedy(&s), "%s", strings.TrimSuffix(s.Why, " here"))
 	}
 	return nil
 }

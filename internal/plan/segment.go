@@ -53,7 +53,8 @@ func (s *Segment) minUplink() (Uplink, bool) {
 }
 
 // limit is what a guest on the segment cannot go above: what the uplinks carry, or
-// without any the bridge itself. The code is for a guest that does.
+// without any the bridge itself. Where that is for ports to say of which it is not known
+// what they are, it is the most that it could be. The code is for a guest that does.
 func (s *Segment) limit() (c Carry, code finding.Code) {
 	if len(s.Uplinks) > 0 && s.Wire.MTU != 0 {
 		return s.Wire, finding.GuestAboveSegment
@@ -65,7 +66,28 @@ func (s *Segment) limit() (c Carry, code finding.Code) {
 	if len(s.Uplinks) > 0 {
 		c.Certainty, c.Why = AtMost, c.Why+", and "+s.Wire.Why
 	}
+	for _, u := range s.Uplinks {
+		switch {
+		case u.Maybe && u.MTU == 0:
+			return Carry{Why: s.Wire.Why}, finding.GuestAboveBridge
+		case u.Maybe && u.MTU > c.MTU:
+			c.MTU, c.Why = u.MTU, fmt.Sprintf("port %s of bridge %s has %d and bridge %s %d, and %s", u.Name, s.Bridge, u.MTU, s.Bridge, s.BridgeMTU, s.Wire.Why)
+		}
+	}
 	return c, finding.GuestAboveBridge
+}
+
+// narrowest says why a segment carries no more than its limit. Where others may carry
+// even less, the limit's own reason is about them.
+func (s *Segment) narrowest(limit Carry) string {
+	if limit.Certainty != Known && !s.OVS {
+		for _, u := range s.Uplinks {
+			if u.Carry.MTU == limit.MTU && !u.Maybe {
+				return uplinkSays(s.Bridge, u)
+			}
+		}
+	}
+	return limit.Why
 }
 
 // belowUplinks reports whether the bridge stands below all its uplinks: pinned
@@ -180,6 +202,9 @@ func (t *Topology) bridgeSegment(bridge string, ovs bool) Segment {
 	case !ok:
 		s.Missing = true
 		s.Why = fmt.Sprintf("there is no bridge %q here", bridge)
+		return s
+	case link.Kind == host.Virtual:
+		s.Why = fmt.Sprintf("what %s is cannot be told", bridge)
 		return s
 	case link.Kind != "bridge":
 		s.Missing = true

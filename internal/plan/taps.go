@@ -143,6 +143,7 @@ const bridgeAlone = "the wire carries it, the host's own address and smaller tap
 // Arrival is what the destination of a migration says of one NIC.
 type Arrival struct {
 	NIC     domxml.NIC
+	segment Segment
 	Code    finding.Code
 	Blocked bool   // its large packets would vanish here
 	Reason  string // empty: nothing to say
@@ -168,7 +169,7 @@ func (p *Plan) arrivals(where string) []Arrival {
 }
 
 func arrival(n NIC, where string) Arrival {
-	a := Arrival{NIC: n.XML}
+	a := Arrival{NIC: n.XML, segment: n.Segment}
 	seg := n.Segment
 	limit, above := seg.limit()
 	switch {
@@ -180,14 +181,14 @@ func arrival(n NIC, where string) Arrival {
 		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	case limit.MTU < n.XML.MTU:
 		a.Code, a.Blocked = above, true
-		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, limit.Why, where)
+		a.Reason = fmt.Sprintf("the guest has %d, but %s %s: its larger packets would vanish", n.XML.MTU, seg.narrowest(limit), where)
+	case limit.Certainty != Known:
+		a.Code = finding.NotKnown
+		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	case seg.BridgeMTU != 0 && seg.BridgeMTU < n.XML.MTU:
 		a.Code = finding.BridgeBelowUplink
 		a.Reason = fmt.Sprintf("the guest has %d and bridge %s only %d %s: %s",
 			n.XML.MTU, seg.Bridge, seg.BridgeMTU, where, bridgeAlone)
-	case limit.Certainty != Known:
-		a.Code = finding.NotKnown
-		a.Reason = limit.Why + fmt.Sprintf(": not known whether it carries %d", n.XML.MTU)
 	}
 	return a
 }

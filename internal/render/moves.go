@@ -1,7 +1,10 @@
 package render
 
 import (
+	"bufio"
+	"io"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"virt-mtu/internal/check"
@@ -10,7 +13,26 @@ import (
 // here marks the host that a domain is on.
 const here = "here"
 
-// moves writes a table of domains by hosts, and below it the reasons.
+// Moves writes whether domains could migrate for people: a table, the reasons, and what
+// to paste.
+func Moves(w io.Writer, m *check.Migration, o Options) error {
+	p := printer{Options: o, w: bufio.NewWriter(w)}
+	p.moves(m.Moves)
+	p.gap()
+	counts := map[string]int{}
+	for i := range m.Moves {
+		counts[m.Moves[i].Verdict]++
+	}
+	text := plural(len(m.Moves), "move")
+	if len(m.Moves) > 0 {
+		text += ": " + each(counts, []string{check.Yes, check.Undecided, check.No})
+	}
+	p.line(0, "%s", text)
+	return p.w.Flush()
+}
+
+// moves writes a table of domains by hosts, and below it the reasons. Those for which the
+// same is said are named together.
 func (p *printer) moves(all []check.Move) {
 	if len(all) == 0 {
 		return
@@ -20,14 +42,26 @@ func (p *printer) moves(all []check.Move) {
 	p.line(0, "could migrate to:")
 	p.line(2, "%s", p.moveRow(t, "", t.hosts))
 	for _, r := range t.rows {
-		p.line(2, "%s", p.moveRow(t, name(r.domain), r.cells))
+		p.line(2, "%s", p.moveRow(t, r.domain, r.cells))
 	}
+	var said []*check.Move
 	for i := range all {
 		m := &all[i]
-		if len(m.Findings) > 0 {
-			p.line(2, "%s to %s: %s", name(m.Domain), name(m.To), p.paint(verdicts[m.Verdict], word(m.Verdict)))
-			p.findings(4, m.Findings)
+		alike := func(other *check.Move) bool {
+			return other.To == m.To && other.Verdict == m.Verdict && slices.Equal(other.Findings, m.Findings)
 		}
+		if len(m.Findings) == 0 || slices.ContainsFunc(said, alike) {
+			continue
+		}
+		said = append(said, m)
+		names := ""
+		for k := i; k < len(all); k++ {
+			if alike(&all[k]) {
+				names += ", " + name(all[k].Domain)
+			}
+		}
+		p.line(2, "%s to %s: %s", names[2:], name(m.To), p.paint(verdicts[m.Verdict], word(m.Verdict)))
+		p.findings(4, m.Findings)
 	}
 }
 
@@ -39,7 +73,7 @@ type moveTable struct {
 }
 
 type moveRow struct {
-	domain string
+	domain string   // with its state, where that is not that it runs
 	cells  []string // a verdict for each host
 }
 
@@ -58,7 +92,9 @@ func newMoveTable(all []check.Move) *moveTable {
 		return c
 	}
 	for i := range all {
-		column(all[i].From)
+		if all[i].From != "" {
+			column(all[i].From)
+		}
 		column(all[i].To)
 	}
 	rows := map[[2]string]int{}
@@ -70,14 +106,24 @@ func newMoveTable(all []check.Move) *moveTable {
 			r = len(t.rows)
 			rows[key] = r
 			cells := slices.Repeat([]string{"-"}, len(t.hosts))
-			cells[column(m.From)] = here
-			t.rows = append(t.rows, moveRow{m.Domain, cells})
-			widen(&t.first, name(m.Domain))
+			if m.From != "" {
+				cells[column(m.From)] = here
+			}
+			t.rows = append(t.rows, moveRow{mover(m), cells})
+			widen(&t.first, mover(m))
 		}
 		t.rows[r].cells[column(m.To)] = word(m.Verdict)
 	}
 	return t
 }
+
+// mover names a domain that moves. One that does not run moves as its definition.
+func mover(m *check.Move) string {
+	return domain(&check.Domain{Name: m.Domain, State: strings.TrimSuffix(m.State, running)})
+}
+
+// running is libvirt's word.
+const running = "running"
 
 func (p *printer) moveRow(t *moveTable, first string, cells []string) string {
 	line := pad(first, t.first)

@@ -52,11 +52,11 @@ func (t *tally) String() string {
 	return text
 }
 
-func each(counts map[finding.Severity]int, which []finding.Severity) string {
+func each[T comparable](counts map[T]int, which []T) string {
 	var parts []string
 	for _, s := range which {
 		if n := counts[s]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+			parts = append(parts, fmt.Sprintf("%d %v", n, s))
 		}
 	}
 	return strings.Join(parts, ", ")
