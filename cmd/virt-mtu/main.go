@@ -123,7 +123,7 @@ func newRoot() *cobra.Command {
 	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system)")
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
 	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json; for check also prometheus, dot or svg")
-	root.AddCommand(newFix(g), newWatch(g), newCheck(g), newFacts(g), newRewrite(g), newHook(g), newCalc(g))
+	root.AddCommand(newFix(g), newWatch(g), newCheck(g), newFacts(g), newProbe(g), newRewrite(g), newHook(g), newCalc(g))
 	strictHelp(root)
 	return root
 }

@@ -120,7 +120,7 @@ func (fl *checkFlags) hosts(ctx context.Context, c *cobra.Command, g *globals, a
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				to[i] = destination(ctx, uri, fl.timeout, nics, say)
+				to[i] = askHost(ctx, uri, fl.timeout, nics, say)
 			}()
 		}
 	}
@@ -162,9 +162,9 @@ const maxRemoteFacts = 64 << 20
 const knowMore = "# virt-mtu there knows more: qemu+ssh asks it. By hand: virt-mtu facts > there.json there, virt-mtu facts > here.json here, then\n" +
 	"virt-mtu check --facts here.json --facts there.json"
 
-// destination asks a host what it has: by its own virt-mtu, which knows all, or by its
+// askHost asks a host what it has: by its own virt-mtu, which knows all, or by its
 // libvirt alone.
-func destination(ctx context.Context, uri string, timeout time.Duration, nics []domxml.NIC, say func(error, string)) (d check.Destination) {
+func askHost(ctx context.Context, uri string, timeout time.Duration, nics []domxml.NIC, say func(error, string)) (d check.Destination) {
 	r, err := libvirt.ParseRemote(uri)
 	if err != nil { // validate has seen to it
 		return check.Destination{Name: uri, Err: err}

@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"virt-mtu/test/lab"
+)
+
+// probed is the JSON of probe, as the contract has it.
+type probed struct {
+	Target  string `json:"target"`
+	Results []struct {
+		Address string `json:"address"`
+		Family  int    `json:"family"`
+		Largest int    `json:"largest"`
+		Sent    int    `json:"sent"`
+		Limit   struct {
+			Kind string `json:"kind"`
+			From string `json:"from"`
+			MTU  int    `json:"mtu"`
+		} `json:"limit"`
+	} `json:"results"`
+}
+
+// probe runs probe -o json on one target; keys that the contract does not have fail the
+// test. The lines are "address largest kind from mtu".
+func probe(t testing.TB, h *lab.Host, args ...string) (lines string, res lab.Result) {
+	t.Helper()
+	res = virtMTU(t, h, append([]string{"probe", "-o", "json", "--wait", "3s"}, args...)...)
+	var p probed
+	d := json.NewDecoder(strings.NewReader(res.Stdout))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil || d.More() {
+		t.Fatalf("probe: %v\n%s%s", err, res.Stdout, res.Stderr)
+	}
+	var all []string
+	for _, r := range p.Results {
+		all = append(all, fmt.Sprintf("%s %d %s %s %d", r.Address, r.Largest, r.Limit.Kind, r.Limit.From, r.Limit.MTU))
+		if want := 4 + 2*min(strings.Count(r.Address, ":"), 1); r.Family != want || r.Sent < 1 && r.Limit.Kind != "local" {
+			t.Errorf("family or sent: %+v", r)
+		}
+	}
+	return strings.Join(all, "\n"), res
+}
+
+func TestIntegrationProbe(t *testing.T) {
+	t.Parallel()
+	h := jumbo(t)
+	const v4, v6 = "192.0.2.2", "fe80::5054:ff:fe00:1%br0"
+	step := func(what string, exit int, want string, args ...string) lab.Result {
+		t.Helper()
+		got, res := probe(t, h, args...)
+		if got != want || res.Exit != exit {
+			t.Errorf("%s: exit %d, want %d\n%s\nwant\n%s\n%s", what, res.Exit, exit, got, want, res.Stderr)
+		}
+		return res
+	}
+	// libvirt needs no iptables for mode open.
+	h.WriteFile(t, "/run/lab/lan.xml", "<network><name>lan</name><forward mode='open'/><bridge name='virbr7'/><ip address='198.51.100.1' prefix='24'><dhcp><range start='198.51.100.10' end='198.51.100.10'/></dhcp></ip></network>", 0o644)
+	h.Run(t, "virsh", "-q", "net-define", "/run/lab/lan.xml")
+	h.Run(t, "virsh", "-q", "net-start", "lan")
+	define(t, h, "web1", nic("virtio", 9000)+"<interface type='network'><mac address='52:54:00:00:00:0a'/><source network='lan'/><model type='virtio'/></interface>")
+	r := step("off", 1, "", "web1")
+	wantSays(t, "stderr", r.Stderr, "does not run")
+	h.Boot(t, "web1")
+	tap := domainTap(t, h, "web1")
+
+	r = virtMTU(t, h, "probe", "web1") // before anybody has spoken to it; the guest may have
+	if r.Exit == 1 && !strings.Contains(r.Stderr, "no address of it is known here") {
+		t.Errorf("not spoken to: %s%s", r.Stdout, r.Stderr)
+	}
+	h.Run(t, "ping", "-c", "1", "-W", "10", v4)
+	h.Run(t, "ping", "-c", "1", "-W", "10", v6)
+	both := func(limit string) string { return v4 + " " + limit + "\n" + v6 + " " + limit }
+	step("by its name", 0, both("9000 local br0 9000"), "web1")
+	step("domain:", 0, both("9000 local br0 9000"), "domain:web1")
+	step("by its address", 0, v4+" 9000 local br0 9000", v4)
+	step("what check computes", 0, both("9000 local br0 9000"), "--expect", "path", "web1")
+	step("one size", 0, v4+" 9000 none  0", "--size", "9000", v4)
+	step("one that is too large", 1, v4+" 0 local br0 9000", "--size", "9001", v4)
+
+	// The bridge leaves room for a tag.
+	h.Run(t, "ip", "link", "set", "dev", tap, "mtu", "1500")
+	step("its tap is narrowed", 0, both("1504 blackhole  0"), "web1")
+	r = virtMTU(t, h, "probe", "--expect", "9000", v4)
+	wantSays(t, "stdout", r.Stdout, "1504 gets through, less than the 9000 that should", "vanish")
+	if r.Exit != 1 {
+		t.Errorf("--expect 9000: exit %d", r.Exit)
+	}
+	r = virtMTU(t, h, "probe", "--expect", "9000", "web1")
+	wantSays(t, "stdout", r.Stdout, "most likely: tap "+tap+", with its MTU of 1500")
+	step("check computes that", 0, both("1504 blackhole  0"), "--expect", "path", "web1")
+	step("one size", 1, v4+" 0 blackhole  0", "--size", "9000", v4)
+	h.Run(t, "ip", "link", "set", "dev", tap, "mtu", "9000")
+
+	if g := h.Guest(t, v4, "ip", "link", "set", "eth0", "mtu", "1500"); g.Exit != 0 {
+		t.Fatalf("in the guest: %+v", g)
+	}
+	step("the guest has lowered its own", 1, v4+" 1500 fragmented "+v4+" 1500\n"+v6+" 1500 fragmented "+v6+" 1500", "--expect", "path", "web1")
+	r = virtMTU(t, h, "probe", "--expect", "path", "web1")
+	wantSays(t, "stdout", r.Stdout, "52:54:00:00:00:01, neighbour table", "most likely: the guest itself: it works with an MTU of 1500")
+
+	t.Run("a DHCP lease", func(t *testing.T) {
+		const leased = "198.51.100.10"
+		for _, command := range []string{"ip link set eth1 up", "udhcpc -i eth1 -n -q -t 10 -s /bin/true", "ip addr add " + leased + "/24 dev eth1"} {
+			if g := h.Guest(t, v4, strings.Fields(command)...); g.Exit != 0 {
+				t.Fatalf("in the guest: %s: %+v", command, g)
+			}
+		}
+		r := virtMTU(t, h, "probe", "--wait", "3s", "web1")
+		wantSays(t, "stdout", r.Stdout, leased+" (52:54:00:00:00:0a, DHCP lease): 1500 gets through: larger packets are refused here, virbr7 has an MTU of 1500")
+		if r.Exit != 0 {
+			t.Errorf("exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+		}
+	})
+
+	t.Run("somebody who is not root", func(t *testing.T) {
+		as := []string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", bin(t, "virt-mtu"), "probe", v4}
+		h.Run(t, "sh", "-c", "echo '1 0' > /proc/sys/net/ipv4/ping_group_range")
+		r := h.Try(t, as...)
+		if r.Exit != 1 {
+			t.Errorf("not admitted: exit %d\n%s", r.Exit, r.Stdout)
+		}
+		wantSays(t, "stderr", r.Stderr, "no permission", "hint: run this as root", "ping_group_range")
+		h.Run(t, "sh", "-c", "echo '65534 65534' > /proc/sys/net/ipv4/ping_group_range")
+		r = h.Try(t, as...)
+		if r.Exit != 0 {
+			t.Errorf("admitted: exit %d\n%s", r.Exit, r.Stderr)
+		}
+		wantSays(t, "stdout", r.Stdout, "1500 gets through: larger packets arrive, and are answered in fragments of an MTU of 1500")
+	})
+
+	destroy(t, h, "web1")
+	step("the guest is gone", 1, v4+" 0 none  0", v4)
+
+	define(t, h, "old1", strings.Replace(nic("e1000", 0), "00:01", "00:02", 1))
+	h.Boot(t, "old1")
+	h.Run(t, "ip", "neigh", "flush", "all")
+	h.Run(t, "ping", "-c", "1", "-W", "10", v4)
+	step("a guest that was told nothing", 0, v4+" 1500 fragmented "+v4+" 1500", v4)
+
+	t.Run("hostile", func(t *testing.T) {
+		for _, name := range []string{"no such\x1b[2Jdomain", "-web1", "domain:web9"} {
+			r := virtMTU(t, h, "probe", "--", name)
+			if r.Exit != 1 || strings.Contains(r.Stderr, "\x1b") || r.Stdout != "" {
+				t.Errorf("%q: exit %d %q %q", name, r.Exit, r.Stdout, r.Stderr)
+			}
+		}
+	})
+}
