@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"virt-mtu/internal/fix"
+	"virt-mtu/internal/oneline"
 	"virt-mtu/internal/plan"
 )
 
@@ -23,17 +24,17 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 		return err
 	}
 	w.taps.set(!leaves(w.config, report, uuids == nil, !w.taps.isQuick()))
-	w.tell(report, uuids == nil)
+	w.tell(ctx, report, uuids == nil)
 	w.status()
-	return nil
+	return ctx.Err()
 }
 
 // queued does what the hook has asked for.
 func (w *Watcher) queued(ctx context.Context) error {
 	report, err := w.Host.Queued(ctx, w.config)
 	w.failed(ctx, "queue", err)
-	w.tell(report, false)
-	return err
+	w.tell(ctx, report, false)
+	return errors.Join(err, ctx.Err())
 }
 
 // failed reports whether a kind of work could not be done. Why is said when it is new,
@@ -54,8 +55,9 @@ func (w *Watcher) failed(ctx context.Context, work string, err error) bool {
 	return true
 }
 
-// tell logs what a report has that is new. all: domains that are not in it are gone.
-func (w *Watcher) tell(r fix.Report, all bool) {
+// tell logs what a report has that is new, and of an end in the middle only what was done.
+// all: domains that are not in it are gone.
+func (w *Watcher) tell(ctx context.Context, r fix.Report, all bool) {
 	seen := map[string]bool{}
 	for _, d := range r.Domains {
 		seen[d.UUID] = true
@@ -71,12 +73,15 @@ func (w *Watcher) tell(r fix.Report, all bool) {
 		for _, n := range d.Notes() {
 			w.Log.Debug("note", "domain", d.Name, "note", n)
 		}
+		if ctx.Err() != nil {
+			continue
+		}
 		w.complain(d)
 		if d.Error != "" && d.Retry() && d.UUID != "" {
 			w.again(errAgain, []string{d.UUID})
 		}
 	}
-	if !all {
+	if !all || ctx.Err() != nil {
 		return
 	}
 	for uuid := range w.said {
@@ -86,6 +91,9 @@ func (w *Watcher) tell(r fix.Report, all bool) {
 	}
 }
 
+// maxWrong bounds what is said to be wrong with a domain, in bytes.
+const maxWrong = 1000
+
 // complain says what is wrong with a domain, unless it has been said.
 func (w *Watcher) complain(d fix.Result) {
 	wrong := d.Error
@@ -94,6 +102,8 @@ func (w *Watcher) complain(d fix.Result) {
 			wrong += fmt.Sprintf(" NIC %s: %s;", i.MAC, i.Reason)
 		}
 	}
+	// Policies and names are whatever a domain's owner has written.
+	wrong = oneline.Text(wrong, maxWrong)
 	if w.said[d.UUID] == wrong {
 		return
 	}

@@ -139,7 +139,7 @@ func choose(conn *libvirt.Conn, uuids []string) ([]libvirt.Domain, error) {
 	}
 	var domains []libvirt.Domain
 	for _, uuid := range uuids {
-		d, err := conn.Lookup(uuid)
+		d, err := conn.LookupUUID(uuid)
 		switch {
 		case errors.Is(err, libvirt.ErrNotFound):
 		case err != nil:

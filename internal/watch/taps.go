@@ -39,6 +39,10 @@ type taps struct {
 	late map[string]host.Link
 	// left are taps that were left to a reconcile, as they were then.
 	left map[string]host.Link
+	// void are bridges, by name, that went since known was read, or whose name another
+	// has got: what is known of them is not to be gone by. With the number of the change.
+	void    map[string]int
+	changes int
 	// quick: nobody is known to want to be left alone, so that a tap need not wait for
 	// libvirt to say whose it is.
 	quick bool
@@ -62,6 +66,7 @@ func (t *taps) change(c collect.Change) (dirty bool) {
 		return t.other(c)
 	case c.Gone || c.Link.Master == "":
 		delete(t.left, c.Link.Name)
+		delete(t.late, c.Link.Name)
 		return false
 	}
 	if t.late != nil {
@@ -77,6 +82,10 @@ func (t *taps) change(c collect.Change) (dirty bool) {
 // other takes a link that is no tap.
 func (t *taps) other(c collect.Change) (dirty bool) {
 	before, ok := t.links[c.Link.Name]
+	if ok && (c.Gone || before.Index != c.Link.Index) {
+		t.void[c.Link.Name] = t.changes
+		t.changes++
+	}
 	switch {
 	case c.Gone && !ok:
 		return false
@@ -125,6 +134,7 @@ func (t *taps) reread() (changed bool) {
 	defer t.reading.Unlock()
 	t.mu.Lock()
 	t.late = map[string]host.Link{}
+	read := t.changes
 	t.mu.Unlock()
 
 	s := t.read()
@@ -144,6 +154,8 @@ func (t *taps) reread() (changed bool) {
 	changed = t.known == nil || !maps.Equal(t.known.Outlooks(), outlooks)
 	t.lowered(links)
 	t.known, t.links = known, links
+	maps.DeleteFunc(t.void, func(_ string, change int) bool { return change < read })
+	maps.DeleteFunc(t.left, func(name string, _ host.Link) bool { return !known.Has(name) && t.late[name].Name == "" })
 	// Those told of meanwhile were judged by what was known before.
 	for _, l := range slices.Concat(all, slices.Collect(maps.Values(t.late))) {
 		if l.Master != "" {
@@ -166,6 +178,9 @@ func (t *taps) lowered(links map[string]host.Link) {
 // tap raises a tap, or leaves it to a reconcile: once, as long as it stays as it is.
 func (t *taps) tap(l host.Link) (dirty bool) {
 	began := time.Now()
+	if _, void := t.void[l.Master]; void {
+		return false // it is looked at when its bridge has been
+	}
 	want, why := t.known.TapMTU(l.Master)
 	if want == 0 || l.MTU >= want {
 		delete(t.left, l.Name)

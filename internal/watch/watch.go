@@ -192,8 +192,7 @@ func (w *Watcher) Once(ctx context.Context) error {
 	}
 	w.start(config)
 	w.taps.change(collect.Change{Resync: true})
-	w.pin()
-	err = errors.Join(w.reconcile(ctx, nil), w.queued(ctx))
+	err = errors.Join(w.pin(), w.reconcile(ctx, nil), w.queued(ctx))
 	if n := len(w.said); n > 0 && err == nil {
 		err = fmt.Errorf("%d domain(s) are wrong", n)
 	}
@@ -205,7 +204,7 @@ func (w *Watcher) start(config policy.Config) {
 	w.wake = make(chan struct{}, 1)
 	w.said, w.failing = map[string]string{}, map[string]string{}
 	w.pinned, w.dirty.domains = map[string]int{}, map[string]time.Time{}
-	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, left: map[string]host.Link{}, stale: make(chan struct{}, 1)}
+	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, left: map[string]host.Link{}, void: map[string]int{}, stale: make(chan struct{}, 1)}
 }
 
 // keep runs a source for as long as ctx, with pauses that grow while it fails.
@@ -244,6 +243,8 @@ func (w *Watcher) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-regular.C:
+			// What the kernel tells nothing of, as a tunnel's route, is read anew too.
+			w.taps.outdated()
 			w.mark(func(d *dirty) { d.everything(0); sooner(&d.queue, 0) })
 			regular.Reset(full)
 		case <-w.wake:
@@ -307,7 +308,7 @@ func (w *Watcher) clean(ctx context.Context) time.Duration {
 	if config && w.reload() {
 		everything = w.libvirt
 	}
-	w.pin()
+	_ = w.pin() // tried again, and logged
 	switch {
 	case everything:
 		w.again(w.reconcile(ctx, nil), nil)
@@ -385,10 +386,11 @@ func (w *Watcher) reload() bool {
 }
 
 // pin pins the bridges that guests' taps are on, each once.
-func (w *Watcher) pin() {
+func (w *Watcher) pin() error {
 	if !w.config.PinBridges {
-		return
+		return nil
 	}
+	var failures []error
 	w.taps.mu.Lock()
 	bridges := w.taps.pinnable()
 	w.taps.mu.Unlock()
@@ -400,12 +402,14 @@ func (w *Watcher) pin() {
 			if !errors.Is(err, tap.ErrNotBridge) {
 				w.Metrics.failed("pin")
 				w.Log.Error("pin bridge", "bridge", name, "error", err)
+				failures = append(failures, err)
 			}
 			continue
 		}
 		w.pinned[name] = index
 		w.Log.Info("bridge pinned", "bridge", name)
 	}
+	return errors.Join(failures...)
 }
 
 // leaves reports whether somebody wants to be left alone, so that taps have to wait

@@ -801,11 +801,14 @@ func TestTapWhileReading(t *testing.T) {
 func TestSomebodysTapOnce(t *testing.T) {
 	within(t, func(t *testing.T, f *fake) {
 		running(t, f)
-		for range 3 {
+		f.comes(tapLink("tap0", "br0", 1500))
+		time.Sleep(settled)
+		for range 2 {
 			f.link(tapLink("tap0", "br0", 1500))
 			time.Sleep(settled)
 		}
 		wantFixes(t, f, "the same tap", all)
+		f.with(func() { f.snapshot.Links[len(f.snapshot.Links)-1].MTU = 1400 })
 		f.link(tapLink("tap0", "br0", 1400))
 		time.Sleep(settled)
 		wantFixes(t, f, "lowered", all)
@@ -973,16 +976,18 @@ func TestOnce(t *testing.T) {
 		fix    fix.Report
 		err    error
 		queued error
+		pin    error
 		want   string // empty: all is well
 	}{
-		{"well", report(result("a")), nil, nil, ""},
-		{"no libvirt", fix.Report{}, fails, nil, "no answer"},
-		{"a domain failed", report(result("a"), failed("b", fails)), nil, nil, "1 domain(s)"},
-		{"a domain is refused", report(result("a"), result("b", refused("no"))), nil, nil, "1 domain(s)"},
-		{"the queue", report(result("a")), nil, fails, "no answer"},
+		{"well", report(result("a")), nil, nil, nil, ""},
+		{"no libvirt", fix.Report{}, fails, nil, nil, "no answer"},
+		{"a domain failed", report(result("a"), failed("b", fails)), nil, nil, nil, "1 domain(s)"},
+		{"a domain is refused", report(result("a"), result("b", refused("no"))), nil, nil, nil, "1 domain(s)"},
+		{"the queue", report(result("a")), nil, fails, nil, "no answer"},
+		{"a bridge could not be pinned", report(result("a")), nil, nil, fails, "no answer"},
 	} {
 		within(t, func(t *testing.T, f *fake) {
-			f.config.PinBridges = true
+			f.config.PinBridges, f.pinFails = true, tt.pin
 			f.snapshot.Links = append(f.snapshot.Links, tapLink("vnet0", "br0", 9000))
 			f.fix = func([]string) (fix.Report, error) { return tt.fix, tt.err }
 			f.queued = func() (fix.Report, error) { return report(), tt.queued }
@@ -1036,6 +1041,141 @@ func TestMetrics(t *testing.T) {
 		delete(delta, last)
 		if diff := cmp.Diff(want, delta); diff != "" {
 			t.Errorf("counted (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A bridge that is gone says nothing of another that gets its name: a tap at the old
+// one's MTU would take a new one up with it, for good.
+func TestBridgeNameAgain(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		f.snapshot.Links = append(f.snapshot.Links, bridgeLink("br1", 3, 9000))
+		running(t, f)
+		f.links <- said[collect.Change]{what: collect.Change{Link: bridgeLink("br1", 3, 9000), Gone: true}}
+		f.with(func() { f.snapshot.Links[len(f.snapshot.Links)-1] = bridgeLink("br1", 33, 1500) })
+		f.link(bridgeLink("br1", 33, 1500))
+		f.link(tapLink("vnet1", "br1", 1500))
+		f.link(tapLink("vnet2", "br0", 1500))
+		time.Sleep(settled)
+		if diff := cmp.Diff([]string{"vnet2 on br0 to 9000"}, taken(f, &f.raised)); diff != "" {
+			t.Errorf("raised (-want +got):\n%s", diff)
+		}
+		f.link(tapLink("vnet1", "br1", 1400))
+		time.Sleep(settled)
+		if diff := cmp.Diff([]string{"vnet1 on br1 to 1500"}, taken(f, &f.raised)); diff != "" {
+			t.Errorf("raised when it is known (-want +got):\n%s", diff)
+		}
+
+		// The same while the host is being read, which may show the old one.
+		read := make(chan struct{})
+		f.with(func() { f.slow = read })
+		f.comes(host.Link{Name: "eth9", Index: 9, Kind: "ixgbe", MTU: 1500})
+		time.Sleep(settled) // it reads now
+		f.with(func() { f.slow, f.snapshot.Links[2] = nil, bridgeLink("br1", 34, 1300) })
+		f.link(bridgeLink("br1", 34, 1300))
+		f.link(tapLink("vnet3", "br1", 1300))
+		synctest.Wait()
+		close(read)
+		time.Sleep(settled)
+		if got := taken(f, &f.raised); len(got) > 0 {
+			t.Errorf("raised %q", got)
+		}
+	})
+}
+
+// What the kernel tells nothing of is seen with the next look at everything, for taps
+// too.
+func TestUntoldChange(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		running(t, f)
+		f.with(func() { f.snapshot.Links[0].MTU, f.snapshot.Links[1].MTU = 8000, 8000 })
+		time.Sleep(full + settled)
+		f.link(tapLink("vnet1", "br0", 1500))
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"vnet1 on br0 to 8000"}, taken(f, &f.raised)); diff != "" {
+			t.Errorf("raised (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Taps that come and go leave nothing behind, whenever they go.
+func TestTapsForgotten(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		w := running(t, f)
+		gone := func(name string) {
+			f.links <- said[collect.Change]{what: collect.Change{Link: tapLink(name, "br0", 1500), Gone: true}}
+		}
+		for i := range 20 {
+			read := make(chan struct{})
+			shown, late := fmt.Sprintf("shown%d", i), fmt.Sprintf("late%d", i)
+			f.with(func() { f.slow = read })
+			f.comes(tapLink(shown, "br0", 1500))
+			f.comes(host.Link{Name: fmt.Sprintf("eth1%d", i), Index: 200 + i, Kind: "ixgbe", MTU: 1500})
+			time.Sleep(settled) // it reads now
+			f.link(tapLink(late, "br0", 1500))
+			gone(shown)
+			gone(late)
+			synctest.Wait()
+			f.with(func() {
+				f.slow = nil
+				f.snapshot.Links = slices.DeleteFunc(f.snapshot.Links, func(l host.Link) bool { return l.Name == shown })
+			})
+			close(read)
+			time.Sleep(settled)
+		}
+		f.comes(host.Link{Name: "eth9", Index: 500, Kind: "ixgbe", MTU: 1500})
+		time.Sleep(settled)
+		w.taps.mu.Lock()
+		defer w.taps.mu.Unlock()
+		if got := keys(w.taps.left); len(got) > 0 {
+			t.Errorf("it remembers %q", got)
+		}
+	})
+}
+
+// An end in the middle of many domains is nothing that is wrong with those not reached;
+// what was done is said.
+func TestEndsAmongDomains(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		w := f.watcher()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		f.fix = func([]string) (fix.Report, error) {
+			<-ctx.Done()
+			return report(result("a", fix.Interface{Action: "inject"}), failed("b", ctx.Err()), failed("c", ctx.Err())), nil
+		}
+		ended := make(chan error)
+		go func() { ended <- w.Run(ctx) }()
+		time.Sleep(settled)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := f.log.take(""); len(got) != 1 || !strings.Contains(got[0], "definition fixed") {
+			t.Errorf("said %q", got)
+		}
+		if err := (&Watcher{Host: f, Log: f.log.logger(), Metrics: w.Metrics}).Once(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("once: %v", err)
+		}
+	})
+}
+
+// What a domain's owner makes up is said within bounds.
+func TestSaidInBounds(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		w := running(t, f)
+		f.with(func() {
+			f.fix = func([]string) (fix.Report, error) {
+				return report(failed("a", errors.New(strings.Repeat("\x1bx\n", 100_000)))), nil
+			}
+		})
+		f.domain("a")
+		time.Sleep(settled)
+		if got := f.log.take("domain is wrong"); len(got) != 1 || len(got[0]) > maxWrong+200 {
+			t.Errorf("%d lines, the first of %d bytes", len(got), len(got[0]))
+		}
+		if n := len(w.said["a"]); n > maxWrong+10 {
+			t.Errorf("it remembers %d bytes", n)
 		}
 	})
 }

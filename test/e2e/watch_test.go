@@ -433,6 +433,18 @@ func TestIntegrationWatchDefinitions(t *testing.T) {
 			soonMTU(t, h, "snap1", "9000")
 		}
 	})
+	t.Run("one that is called as another's UUID", func(t *testing.T) {
+		uuid := strings.TrimSpace(h.Run(t, "virsh", "-q", "domuuid", "web2"))
+		define(t, h, uuid, nic("rtl8139", 0))
+		d.quiet(t)
+		h.Run(t, "virsh", "-q", "define", "/run/lab/web2.xml")
+		soonMTU(t, h, "web2", "9000")
+		h.WriteFile(t, "/run/virt-mtu/queue/"+uuid, "", 0o600)
+		soon(t, "the queue is empty", func() bool {
+			entries, err := os.ReadDir(h.Path("/run/virt-mtu/queue"))
+			return err == nil && len(entries) == 0
+		})
+	})
 	t.Run("what an admin wrote stays", func(t *testing.T) {
 		define(t, h, "own2", nic("virtio", 1400))
 		d.quiet(t)
@@ -497,6 +509,19 @@ func TestIntegrationWatchTaps(t *testing.T) {
 	t.Run("one that joins a bridge", func(t *testing.T) {
 		addTap(t, h, "vnet9", "br0")
 		soonTap(t, h, "vnet9", 9000)
+	})
+	t.Run("one that joins a bridge which has the name of another", func(t *testing.T) {
+		h.Bridge(t, "again", 9000)
+		addTap(t, h, "vnet7", "again")
+		soonTap(t, h, "vnet7", 9000)
+		d.quiet(t)
+		h.Run(t, "bash", "-c", "ip link del vnet7; ip tuntap add vnet7 mode tap; ip link del again; ip link add again type bridge; ip link set vnet7 master again")
+		d.quiet(t)
+		if br, tap := linkMTU(h, "again"), linkMTU(h, "vnet7"); br != 1500 || tap != 1500 {
+			t.Errorf("bridge %d, tap %d", br, tap)
+		}
+		h.Run(t, "ip", "link", "del", "vnet7")
+		h.Run(t, "ip", "link", "del", "again")
 	})
 	t.Run("one that is lowered by hand", func(t *testing.T) {
 		h.Run(t, "ip", "link", "set", "vnet9", "mtu", "1400")
