@@ -29,11 +29,17 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 	return ctx.Err()
 }
 
-// queued does what the hook has asked for.
+// queued does what the hook has asked for. An error, too, where a request stays that
+// may be met later.
 func (w *Watcher) queued(ctx context.Context) error {
 	report, err := w.Host.Queued(ctx, w.config)
 	w.failed(ctx, "queue", err)
 	w.tell(ctx, report, false)
+	for _, d := range report.Domains {
+		if d.Error != "" && d.Retry() {
+			err = errors.Join(err, errAgain)
+		}
+	}
 	return errors.Join(err, ctx.Err())
 }
 

@@ -315,10 +315,8 @@ func (w *Watcher) clean(ctx context.Context) time.Duration {
 	case len(uuids) > 0:
 		w.again(w.reconcile(ctx, uuids), uuids)
 	}
-	if queue && w.queued(ctx) != nil {
-		w.dirty.Lock()
-		sooner(&w.dirty.queue, lastRetry)
-		w.dirty.Unlock()
+	if queue {
+		w.againQueue(w.queued(ctx))
 	}
 	return w.next()
 }
@@ -339,6 +337,19 @@ func (w *Watcher) again(err error, uuids []string) {
 		} else {
 			w.dirty.domain(u, lastRetry)
 		}
+	}
+}
+
+// againQueue has the queue looked at once more where it could not be done, or not all.
+func (w *Watcher) againQueue(err error) {
+	w.dirty.Lock()
+	defer w.dirty.Unlock()
+	switch {
+	case err == nil:
+	case errors.Is(err, errAgain):
+		sooner(&w.dirty.queue, retryDomain)
+	default:
+		sooner(&w.dirty.queue, lastRetry)
 	}
 }
 

@@ -339,6 +339,19 @@ func TestFailedQueue(t *testing.T) {
 			t.Errorf("%d tries when it works again", n)
 		}
 		wantFixes(t, f, "the queue's")
+
+		// A request that stays, for a domain that may do later.
+		f.with(func() { f.queued = func() (fix.Report, error) { return report(failed("a", errors.New("busy"))), nil } })
+		f.requests <- said[struct{}]{}
+		time.Sleep(minute)
+		if n := len(taken(f, &f.queues)); n < 2 || n > 3 {
+			t.Errorf("%d tries in a minute for a domain that is busy", n)
+		}
+		f.with(func() { f.queued = func() (fix.Report, error) { return report(), nil } })
+		time.Sleep(2 * time.Minute)
+		if n := len(taken(f, &f.queues)); n != 1 {
+			t.Errorf("%d tries when it is not any more", n)
+		}
 	})
 }
 
