@@ -250,6 +250,9 @@ func (w *Watcher) loop(ctx context.Context) {
 		case <-w.wake:
 		case <-due.C:
 		}
+		if ctx.Err() != nil {
+			return // that has come as well
+		}
 		began := time.Now() // with its monotonic reading: the clock may be set
 		w.busy.Store(&began)
 		due.Reset(w.clean(ctx))
@@ -315,7 +318,7 @@ func (w *Watcher) clean(ctx context.Context) time.Duration {
 	case len(uuids) > 0:
 		w.again(w.reconcile(ctx, uuids), uuids)
 	}
-	if queue {
+	if queue && ctx.Err() == nil {
 		w.againQueue(w.queued(ctx))
 	}
 	return w.next()
