@@ -128,7 +128,7 @@ func (d *domain) move(from string, to *Destination, there *plan.Topology, config
 		}
 		return m
 	}
-	found, err := plan.Move(*xml, there, config)
+	found, err := plan.Move(*xml, there, plan.Quoted(to.Name), config)
 	if err != nil {
 		m.Findings = append(m.Findings, finding.New(finding.ConfigInvalid, err.Error(), ""))
 		return m

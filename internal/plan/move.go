@@ -16,8 +16,8 @@ func networkNIC(name string) domxml.NIC { return domxml.NIC{Type: "network", Net
 // Move judges whether a domain could run on another host and its large packets would
 // get through there: of MTUs by the same rule as the hook's there at migrate, and
 // whether what its NICs name is there at all. XML is the running domain's; of one that
-// does not run the definition.
-func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Finding, error) {
+// does not run the definition; host is what the other is called.
+func Move(domain domxml.Domain, to *Topology, host string, c policy.Config) ([]finding.Finding, error) {
 	// Where libvirt has resolved a network to a bridge of the one host, the other's
 	// own network of that name counts.
 	var nics []domxml.NIC
@@ -37,14 +37,14 @@ func Move(domain domxml.Domain, to *Topology, c policy.Config) ([]finding.Findin
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range p.arrivals("there") {
+	for _, a := range p.Arrivals(host) {
 		if a.Reason != "" {
 			out = append(out, finding.New(a.Code, "NIC "+a.NIC.MAC+": "+a.Reason, to.letIn(&a)))
 		}
 	}
 	for _, n := range p.NICs {
 		if limit, _ := n.Segment.limit(); n.XML.MTU == 0 && limit.MTU != 0 && limit.MTU < nicmodel.Standard {
-			out = append(out, finding.New(finding.GuestNotTold, fmt.Sprintf("NIC %s: nobody tells the guest that %s there", n.XML.MAC, limit.Why), ""))
+			out = append(out, finding.New(finding.GuestNotTold, fmt.Sprintf("NIC %s: nobody tells the guest that %s on %s", n.XML.MAC, limit.Why, host), ""))
 		}
 	}
 	return out, nil

@@ -16,7 +16,7 @@ import (
 // answer is what is said of a guest's move to a host: yes, no or unknown.
 func answer(t *testing.T, n domxml.NIC, to host.Snapshot) (string, []finding.Finding) {
 	t.Helper()
-	found, err := Move(domxml.Domain{NICs: []domxml.NIC{n}}, NewTopology(&to), policy.Default())
+	found, err := Move(domxml.Domain{NICs: []domxml.NIC{n}}, NewTopology(&to), "kvm2", policy.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,12 +43,12 @@ func TestMoveVirtualPorts(t *testing.T) {
 		says  string
 	}{
 		{"no port", bridge(9000), 9000, "yes", "", ""},
-		{"no port, too small", bridge(1500), 9000, "no", finding.GuestAboveBridge, "bridge br0 has 1500 there"},
+		{"no port, too small", bridge(1500), 9000, "no", finding.GuestAboveBridge, "bridge br0 has 1500 on kvm2"},
 		{"hardware", bridge(9000, "eth0 device 9000", "vnet0 tap 1500"), 9000, "yes", "", ""},
 		{"hardware, too small", bridge(1500, "eth0 device 1500"), 9000, "no", finding.GuestAboveSegment, "uplink eth0"},
 		{"all too small, whatever they are", bridge(1500, "up0 virtual 1500", "x virtual 1400"), 9000, "no", finding.GuestAboveBridge, "bridge br0 has 1500"},
-		{"hardware too small beside it", bridge(9000, "eth0 device 1500", "x virtual 9000"), 9000, "no", finding.GuestAboveSegment, "uplink eth0 of bridge br0 has 1500 there"},
-		{"and beside a tunnel", bridge(9000, "eth0 ixgbe 1500", "vx0 vxlan 9000"), 9000, "no", finding.GuestAboveSegment, "uplink eth0 of bridge br0 has 1500 there"},
+		{"hardware too small beside it", bridge(9000, "eth0 device 1500", "x virtual 9000"), 9000, "no", finding.GuestAboveSegment, "uplink eth0 of bridge br0 has 1500 on kvm2"},
+		{"and beside a tunnel", bridge(9000, "eth0 ixgbe 1500", "vx0 vxlan 9000"), 9000, "no", finding.GuestAboveSegment, "uplink eth0 of bridge br0 has 1500 on kvm2"},
 		{"it may be a tunnel", bridge(9000, "eth0 device 9000", "x virtual 9000"), 9000, "unknown", finding.NotKnown, "whether port x of bridge br0 leads off the host is not known"},
 		{"it may be somebody's tap", bridge(9000, "eth0 device 9000", "x virtual 1500"), 9000, "unknown", finding.NotKnown, "port x"},
 		{"it may be the uplink", bridge(1500, "up0 virtual 9000"), 9000, "unknown", finding.NotKnown, "port up0 of bridge br0 has 9000 and bridge br0 1500"},

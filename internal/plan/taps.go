@@ -154,16 +154,13 @@ type Arrival struct {
 // worth a warning, since the wire carries what the host's own address and smaller
 // taps do not. A NIC without <mtu> is no reason for anything. The words are read at the
 // source too, so they name this host.
-func (p *Plan) Arrivals(host string) []Arrival { return p.arrivals("on " + host) }
-
-// arrivals says where the destination is, from where the words are read.
-func (p *Plan) arrivals(where string) []Arrival {
+func (p *Plan) Arrivals(host string) []Arrival {
 	var out []Arrival
 	for _, n := range p.NICs {
 		if n.XML.MTU == 0 || n.Ignored || !nicmodel.LookupType(n.XML.Type).Bridged {
 			continue
 		}
-		out = append(out, arrival(n, where))
+		out = append(out, arrival(n, "on "+host))
 	}
 	return out
 }
