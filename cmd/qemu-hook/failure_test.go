@@ -22,7 +22,7 @@ import (
 // machine that the test runs on.
 const (
 	deadline = 2 * time.Second
-	slow     = deadline + time.Second
+	slow     = deadline + 10*time.Second
 )
 
 // Whatever it waits for, libvirt waits two seconds for the hook and no more.

@@ -20,6 +20,7 @@ import (
 
 	"virt-mtu/internal/check"
 	"virt-mtu/internal/facts"
+	"virt-mtu/internal/finding"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/policy"
 	"virt-mtu/internal/render"
@@ -112,7 +113,8 @@ func runWatch(c *cobra.Command, g *globals, fl *watchFlags) error {
 	}
 	hangups(ctx, reload)
 	if fl.listen != "" {
-		registry.MustRegister(&render.Collector{Report: verdicts(ctx, g, fl.timeout)})
+		v := &verdicts{look: func() *check.Report { return look(ctx, g, fl.timeout, w.Config) }}
+		registry.MustRegister(&render.Collector{Report: v.report})
 		if err := serve(ctx, fl.listen, registry, w.Log); err != nil {
 			return failed(fmt.Errorf("watch: serve metrics: %w", err), "")
 		}
@@ -145,28 +147,62 @@ func hangups(ctx context.Context, reload chan<- struct{}) {
 	}()
 }
 
-// verdicts are what check says, looked at again when it is old.
-func verdicts(ctx context.Context, g *globals, timeout time.Duration) func() *check.Report {
-	var mu sync.Mutex
-	var last *check.Report
-	var at time.Time
-	return func() *check.Report {
-		mu.Lock()
-		defer mu.Unlock()
-		if last != nil && time.Since(at) < verdictsFor {
-			return last
-		}
-		config, err := policy.Load(g.config)
-		if err != nil {
-			config = policy.Default()
-		}
-		pool := libvirt.NewPool(ctx, g.connect, timeout)
-		defer pool.Close()
-		f, _ := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings}) // what could not be read is a finding
-		r := check.Run([]facts.Facts{f}, check.Options{Config: config})
-		last, at = &r, time.Now()
-		return last
+// verdictsWait is how long a scrape waits for a new look: less than scrapers wait
+// (Prometheus: 10 s). Who hangs is libvirt, of which the daemon's own metrics tell.
+const verdictsWait = 3 * time.Second
+
+// verdicts are what check says by the config that is in force.
+type verdicts struct {
+	look func() *check.Report
+
+	mu      sync.Mutex
+	last    *check.Report
+	at      time.Time
+	looking chan struct{} // closed when it is done; nil: nobody looks
+}
+
+// report returns what was found, looked at again when it is old: where that takes long
+// what was found before, or that nothing is known.
+func (v *verdicts) report() *check.Report {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.last != nil && time.Since(v.at) < verdictsFor {
+		return v.last
 	}
+	if v.looking == nil {
+		done := make(chan struct{})
+		v.looking = done
+		go func() {
+			r := v.look()
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.last, v.at, v.looking = r, time.Now(), nil
+			close(done)
+		}()
+	}
+	done := v.looking
+	v.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(verdictsWait):
+	}
+	v.mu.Lock()
+	if v.last == nil {
+		return &check.Report{Status: finding.Unknown}
+	}
+	return v.last
+}
+
+// look is one look at this host, as check's.
+func look(ctx context.Context, g *globals, timeout time.Duration, config func() policy.Config) *check.Report {
+	pool := libvirt.NewPool(ctx, g.connect, timeout)
+	defer pool.Close()
+	f, _ := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings}) // what could not be read is a finding
+	if _, err := policy.Load(g.config); err != nil {
+		f.Hook = append(f.Hook, finding.New(finding.ConfigInvalid, err.Error()+": the one before is in force", ""))
+	}
+	r := check.Run([]facts.Facts{f}, check.Options{Config: config()})
+	return &r
 }
 
 // serve serves metrics until ctx ends.

@@ -224,7 +224,7 @@ func TestIntegrationReadWhilePinned(t *testing.T) {
 					return
 				default:
 				}
-				if err := tap.Pin("br0", &sync.Mutex{}); err != nil {
+				if err := tap.Pin("br0", 9000, &sync.Mutex{}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -106,7 +106,7 @@ func TestIntegrationOVS(t *testing.T) {
 		}{
 			{"no ovs-vsctl", "/nowhere", "Open vSwitch: ovs-vsctl: "},
 			{"one that fails", vsctlThat(t, "echo >&2 'database connection failed'; echo >&2 '(Permission denied)'; exit 1"), "Open vSwitch: ovs-vsctl: exit status 1: database connection failed (Permission denied)"},
-			{"one that raves", vsctlThat(t, "exec dd if=/dev/zero bs=1M count=100 2>/dev/null"), "Open vSwitch: ovs-vsctl: it says more than 64 MiB"},
+			{"one that raves", vsctlThat(t, "exec dd if=/dev/zero bs=1M count=100 2>/dev/null"), "Open vSwitch: ovs-vsctl: "}, // more than 64 MiB, or on a busy machine for too long
 			{"one that says nothing", vsctlThat(t, "exit 0"), "Open vSwitch: read what ovs-vsctl says: EOF"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {

@@ -267,8 +267,8 @@ func TestParseHuge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			doc, err := Parse(src)
-			// A second on an idle machine; what is not linear takes minutes.
-			if took := time.Since(start); took > 20*time.Second {
+			// A second on an idle machine; what is not linear takes hours.
+			if took := time.Since(start); took > 2*time.Minute {
 				t.Errorf("Parse took %v for %d bytes", took, len(src))
 			}
 			if (err == nil) != (name == "attributes") {

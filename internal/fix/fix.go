@@ -33,6 +33,8 @@ type Fixer struct {
 	Pool   *libvirt.Pool
 	Config policy.Config
 	Options
+	// Amend, where set, adds to what is read of this host what the caller knows of it.
+	Amend func(host.Snapshot) host.Snapshot
 	// Progress, where set, is called after each domain.
 	Progress func(done, total int)
 }
@@ -91,6 +93,9 @@ func (f *Fixer) networks() ([]host.Network, error) {
 func (f *Fixer) topology(networks []host.Network) *plan.Topology {
 	s := collect.Read()
 	s.Networks = networks
+	if f.Amend != nil {
+		s = f.Amend(s)
+	}
 	if f.Undragged {
 		s = plan.Undragged(s)
 	}

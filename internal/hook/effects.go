@@ -88,7 +88,7 @@ func (c *call) pin(p *plan.Plan) {
 			c.say(priWarning, "bridge %s not pinned: a port may be holding it down at %d", s.Bridge, s.BridgeMTU)
 			continue
 		}
-		if err := tap.Pin(s.Bridge, &c.critical); err != nil {
+		if err := tap.Pin(s.Bridge, s.BridgeMTU, &c.critical); err != nil {
 			c.say(priError, "%v", err)
 			continue
 		}

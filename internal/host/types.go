@@ -42,6 +42,9 @@ type Link struct {
 	// Manager is what configures the link at boot: netplan, networkmanager,
 	// networkd, ifupdown, ifcfg.
 	Manager string `json:"manager"`
+	// Bereft: a bridge that has no uplink now and had one before, for who has watched it.
+	// No reader knows that.
+	Bereft bool `json:"-"`
 }
 
 // Virtual is the Kind of a link of which no more is known than that no hardware is under

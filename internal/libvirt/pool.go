@@ -41,6 +41,13 @@ func (p *Pool) Get() (*Conn, error) {
 	return c, err
 }
 
+// Err returns why a connection could not be made, nil where all could.
+func (p *Pool) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
 // Put takes a connection back. One that has failed is closed.
 func (p *Pool) Put(c *Conn) {
 	if c.Err() != nil {

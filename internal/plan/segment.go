@@ -226,6 +226,10 @@ func (t *Topology) bridgeSegment(bridge string, ovs bool) Segment {
 			s.Why += ", but " + wire.Why
 		}
 	}
+	if link.Bereft && len(s.Uplinks) == 0 {
+		// A driver that is loaded anew, a network that is restarted: they come back.
+		s.Certainty, s.Why = AtMost, s.Why+", but its uplinks are away"
+	}
 	s.Holder = holder(&s, t.portsOf(bridge))
 	return s
 }

@@ -70,6 +70,7 @@ type Outlook struct {
 	Certainty Certainty
 	Tap       int  // what its taps should have at least; 0: nothing is known
 	Held      bool // something may be keeping it down
+	Wired     bool // it has uplinks
 }
 
 // Outlooks returns those of all bridges, by name: where they are what they were, what
@@ -78,7 +79,7 @@ func (t *Topology) Outlooks() map[string]Outlook {
 	out := map[string]Outlook{}
 	add := func(name string, ovs bool) {
 		s := t.bridge(name, ovs)
-		o := Outlook{MTU: s.MTU, Certainty: s.Certainty, Held: s.Held()}
+		o := Outlook{MTU: s.MTU, Certainty: s.Certainty, Held: s.Held(), Wired: len(s.Uplinks) > 0}
 		if s.BridgeMTU != 0 {
 			o.Tap, _ = s.tapMTU()
 		}

@@ -12,10 +12,14 @@ import (
 // ErrNotBridge is Pin's for a link that is no Linux bridge.
 var ErrNotBridge = errors.New("the kernel says it is no Linux bridge")
 
+// ErrMoved is Pin's for a bridge that has not the MTU any more that it was to keep.
+var ErrMoved = errors.New("its MTU has changed meanwhile")
+
 // maxBridgeMTU is ETH_MAX_MTU, in bytes of IP packet.
 const maxBridgeMTU = 65535
 
-// Pin makes a Linux bridge keep the MTU that it has now. Until somebody sets the MTU
+// Pin makes a Linux bridge keep mtu, in bytes of IP packet, which it must have now: a
+// port may have taken it down since that was seen. Until somebody sets the MTU
 // of a bridge it follows its smallest port; setting it to what it is already is
 // nothing to the kernel. So Pin sets it one higher and back (at the maximum: one
 // lower). The kernel does not tell whether a bridge is pinned.
@@ -24,14 +28,14 @@ const maxBridgeMTU = 65535
 // BridgeMTU), and netlink tells of both changes. Pins wait for one another. A process killed
 // between the two sets leaves the bridge one off: whoever may end the process holds
 // critical before, which Pin holds from the one to the other.
-func Pin(bridge string, critical sync.Locker) error {
-	if err := pin(bridge, critical); err != nil {
+func Pin(bridge string, mtu int, critical sync.Locker) error {
+	if err := pin(bridge, mtu, critical); err != nil {
 		return fmt.Errorf("pin bridge %q: %w", bridge, err)
 	}
 	return nil
 }
 
-func pin(bridge string, critical sync.Locker) error {
+func pin(bridge string, want int, critical sync.Locker) error {
 	l, err := openLink(bridge)
 	if err != nil {
 		return err
@@ -46,6 +50,9 @@ func pin(bridge string, critical sync.Locker) error {
 	mtu, err := l.get(unix.SIOCGIFMTU)
 	if err != nil {
 		return err
+	}
+	if mtu != want {
+		return fmt.Errorf("%w: to keep %d, it has %d", ErrMoved, want, mtu)
 	}
 	other := mtu + 1
 	if mtu >= maxBridgeMTU {

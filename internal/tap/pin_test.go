@@ -23,13 +23,13 @@ func TestIntegrationPin(t *testing.T) {
 			{"not pinned", func(t *testing.T) {}, 1500},
 			{"set to what it has", func(t *testing.T) { netns.IP(t, "link set br0 mtu 9000") }, 1500},
 			{"pinned", func(t *testing.T) {
-				if err := Pin("br0", &sync.Mutex{}); err != nil {
+				if err := Pin("br0", 9000, &sync.Mutex{}); err != nil {
 					t.Fatal(err)
 				}
 				wantMTU(t, "br0", 9000)
 			}, 9000},
 			{"pinned twice", func(t *testing.T) {
-				if err := errors.Join(Pin("br0", &sync.Mutex{}), Pin("br0", &sync.Mutex{})); err != nil {
+				if err := errors.Join(Pin("br0", 9000, &sync.Mutex{}), Pin("br0", 9000, &sync.Mutex{})); err != nil {
 					t.Fatal(err)
 				}
 			}, 9000},
@@ -55,7 +55,7 @@ func TestIntegrationPinAtTheEnds(t *testing.T) {
 		for _, size := range []int{maxBridgeMTU, maxBridgeMTU - 1, MinMTU} {
 			netns.IP(t, "link add br0 type bridge")
 			setMTU(t, "br0", size)
-			if err := Pin("br0", &sync.Mutex{}); err != nil {
+			if err := Pin("br0", size, &sync.Mutex{}); err != nil {
 				t.Error(err)
 			}
 			wantMTU(t, "br0", size)
@@ -71,9 +71,12 @@ func TestIntegrationPinGuards(t *testing.T) {
 			"vnet0": ErrNotBridge, "up0": ErrNotBridge, "lo": ErrNotBridge, "nosuch": ErrNotBridge,
 			"../net/br0": ErrGone, "": ErrGone, ".": ErrGone, "br0/": ErrGone, "br0:1": ErrGone,
 		} {
-			if err := Pin(name, &sync.Mutex{}); !errors.Is(err, want) {
+			if err := Pin(name, 1500, &sync.Mutex{}); !errors.Is(err, want) {
 				t.Errorf("%q: error %v, want %v", name, err, want)
 			}
+		}
+		if err := Pin("br0", 9000, &sync.Mutex{}); !errors.Is(err, ErrMoved) {
+			t.Errorf("to keep what it has not: error %v", err)
 		}
 		wantMTU(t, "br0", 1500)
 	})
@@ -93,7 +96,7 @@ func TestIntegrationPinWaits(t *testing.T) {
 			t.Errorf("read %d in the middle of it", mtu)
 		}
 		done := make(chan error)
-		go func() { done <- Pin("br0", &sync.Mutex{}) }()
+		go func() { done <- Pin("br0", 1500, &sync.Mutex{}) }()
 		select {
 		case err := <-done:
 			t.Fatalf("did not wait: %v", err)

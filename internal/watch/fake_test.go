@@ -64,6 +64,7 @@ type fake struct {
 	fix       func(uuids []string) (fix.Report, error)
 	queued    func() (fix.Report, error)
 	fixes     []call
+	amend     Amend           // of the last Fix
 	queues    []time.Duration // when Queued was called
 	dials     []time.Duration
 	reads     []time.Duration // when Read was called
@@ -139,7 +140,7 @@ func (f *fake) Raise(dev, bridge string, mtu int) (int, error) {
 	return 1500, nil
 }
 
-func (f *fake) Pin(bridge string) error {
+func (f *fake) Pin(bridge string, mtu int) error {
 	f.Lock()
 	defer f.Unlock()
 	f.pins = append(f.pins, bridge)
@@ -174,17 +175,18 @@ func (f *fake) Requests(ctx context.Context, changed func()) error {
 	return hear(ctx, f.requests, func(struct{}) { changed() })
 }
 
-func (f *fake) Fix(ctx context.Context, c policy.Config, uuids []string) (fix.Report, error) {
+func (f *fake) Fix(ctx context.Context, c policy.Config, uuids []string, amend Amend) (fix.Report, error) {
 	f.Lock()
 	sorted := slices.Clone(uuids) // they come out of a map
 	slices.Sort(sorted)
 	f.fixes = append(f.fixes, call{time.Since(f.began), sorted, c})
+	f.amend = amend
 	do := f.fix
 	f.Unlock()
 	return do(uuids)
 }
 
-func (f *fake) Queued(context.Context, policy.Config) (fix.Report, error) {
+func (f *fake) Queued(context.Context, policy.Config, Amend) (fix.Report, error) {
 	f.Lock()
 	f.queues = append(f.queues, time.Since(f.began))
 	do := f.queued

@@ -16,6 +16,9 @@ type Metrics struct {
 	lastWhole prometheus.Gauge
 }
 
+// kinds are those of errors.
+var kinds = []string{"links", "libvirt", "queue", "config", "reconcile", "domain", "tap", "pin"}
+
 const namespace = "virt_mtu_watch"
 
 // NewMetrics makes them and registers them.
@@ -38,6 +41,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		libvirt:   gauge("libvirt_connected", "1 while libvirt tells of its domains."),
 		lastWhole: gauge("last_full_reconcile_timestamp_seconds", "When all domains were last reconciled."),
+	}
+	for _, kind := range kinds {
+		m.errors.WithLabelValues(kind) // 0 until there is one
 	}
 	r.MustRegister(m.Reconciles, m.Injections, m.Taps, m.Refusals, m.errors, m.duration, m.libvirt, m.lastWhole)
 	return m

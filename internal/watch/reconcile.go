@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"virt-mtu/internal/fix"
@@ -11,19 +12,21 @@ import (
 	"virt-mtu/internal/plan"
 )
 
-// errAgain: a domain could not be worked on, and may be later.
+// errAgain: a request could not be met, and may be later.
 var errAgain = errors.New("try again")
 
 // reconcile brings domains to what they should be; nil: all. What is wrong with one is
 // said when it is new.
 func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 	began := time.Now()
-	report, err := w.Host.Fix(ctx, w.config, uuids)
+	config := *w.config.Load()
+	report, err := w.Host.Fix(ctx, config, uuids, w.taps.amend)
 	w.Metrics.reconciled(time.Since(began), uuids == nil && err == nil)
 	if w.failed(ctx, "reconcile", err) {
+		w.done(report)
 		return err
 	}
-	w.taps.set(!leaves(w.config, report, uuids == nil, !w.taps.isQuick()))
+	w.taps.set(!leaves(config, report, uuids == nil, !w.taps.isQuick()))
 	w.tell(ctx, report, uuids == nil)
 	w.status()
 	return ctx.Err()
@@ -32,8 +35,11 @@ func (w *Watcher) reconcile(ctx context.Context, uuids []string) error {
 // queued does what the hook has asked for. An error, too, where a request stays that
 // may be met later.
 func (w *Watcher) queued(ctx context.Context) error {
-	report, err := w.Host.Queued(ctx, w.config)
-	w.failed(ctx, "queue", err)
+	report, err := w.Host.Queued(ctx, *w.config.Load(), w.taps.amend)
+	if w.failed(ctx, "queue", err) {
+		w.done(report)
+		return err
+	}
 	w.tell(ctx, report, false)
 	for _, d := range report.Domains {
 		if d.Error != "" && d.Retry() {
@@ -61,12 +67,9 @@ func (w *Watcher) failed(ctx context.Context, work string, err error) bool {
 	return true
 }
 
-// tell logs what a report has that is new, and of an end in the middle only what was done.
-// all: domains that are not in it are gone.
-func (w *Watcher) tell(ctx context.Context, r fix.Report, all bool) {
-	seen := map[string]bool{}
+// done logs and counts what was done.
+func (w *Watcher) done(r fix.Report) {
 	for _, d := range r.Domains {
-		seen[d.UUID] = true
 		for _, i := range d.Interfaces {
 			if d.Error == "" && (i.Action == plan.Inject || i.Action == plan.Update) {
 				w.Metrics.Injections.Inc()
@@ -79,21 +82,30 @@ func (w *Watcher) tell(ctx context.Context, r fix.Report, all bool) {
 		for _, n := range d.Notes() {
 			w.Log.Debug("note", "domain", d.Name, "note", n)
 		}
-		if ctx.Err() != nil {
-			continue
-		}
-		w.complain(d)
-		if d.Error != "" && d.Retry() && d.UUID != "" {
-			w.again(errAgain, []string{d.UUID})
-		}
 	}
-	if !all || ctx.Err() != nil {
+}
+
+// tell logs what a report has that is new, and of an end in the middle only what was done.
+// all: domains that are not in it are gone.
+func (w *Watcher) tell(ctx context.Context, r fix.Report, all bool) {
+	w.done(r)
+	if ctx.Err() != nil {
 		return
 	}
-	for uuid := range w.said {
-		if !seen[uuid] {
-			delete(w.said, uuid)
+	seen := map[string]bool{}
+	for _, d := range r.Domains {
+		seen[d.UUID] = true
+		w.complain(d)
+		if d.Error != "" && d.Retry() && d.UUID != "" {
+			w.againDomain(d.UUID)
+		} else {
+			delete(w.pauses, d.UUID)
 		}
+	}
+	if all {
+		gone := func(uuid string) bool { return !seen[uuid] }
+		maps.DeleteFunc(w.said, func(uuid, _ string) bool { return gone(uuid) })
+		maps.DeleteFunc(w.pauses, func(uuid string, _ time.Duration) bool { return gone(uuid) })
 	}
 }
 

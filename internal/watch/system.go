@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -30,17 +31,14 @@ type System struct {
 	// Reload is sent to when the config is to be read again, as by SIGHUP.
 	Reload <-chan struct{}
 
-	critical sync.Mutex // held while a bridge is between the settings of a pin
+	critical sync.Mutex                   // held while a bridge is between the settings of a pin
+	events   atomic.Pointer[libvirt.Conn] // that events come by; nil: there is none
 }
 
 var _ Host = (*System)(nil)
 
-// Read reads the links, not while a bridge has the odd value of a pin.
-func (s *System) Read() host.Snapshot {
-	s.critical.Lock()
-	defer s.critical.Unlock()
-	return collect.Read()
-}
+// Read reads the links.
+func (s *System) Read() host.Snapshot { return collect.Read() }
 
 // Links watches the links.
 func (s *System) Links(ctx context.Context, changed func(collect.Change)) error {
@@ -50,8 +48,8 @@ func (s *System) Links(ctx context.Context, changed func(collect.Change)) error 
 // Raise raises a tap.
 func (s *System) Raise(dev, bridge string, mtu int) (int, error) { return tap.Raise(dev, bridge, mtu) }
 
-// Pin pins a bridge.
-func (s *System) Pin(bridge string) error { return tap.Pin(bridge, &s.critical) }
+// Pin pins a bridge, as tap.Pin.
+func (s *System) Pin(bridge string, mtu int) error { return tap.Pin(bridge, mtu, &s.critical) }
 
 // Settle waits until no bridge is between the settings of a pin, and keeps it so.
 func (s *System) Settle() { s.critical.Lock() }
@@ -72,6 +70,8 @@ func (s *System) Domains(ctx context.Context, connected func(), changed func(uui
 	if err != nil {
 		return err
 	}
+	s.events.Store(conn)
+	defer s.events.Store(nil)
 	connected() // only now: what changes from here on is an event
 	for e := range events {
 		switch {
@@ -117,8 +117,8 @@ func (s *System) await(ctx context.Context) error {
 }
 
 // Fix is the command's fix, upward only.
-func (s *System) Fix(ctx context.Context, c policy.Config, uuids []string) (fix.Report, error) {
-	return s.fix(ctx, c, func(f *fix.Fixer) (fix.Report, error) {
+func (s *System) Fix(ctx context.Context, c policy.Config, uuids []string, amend Amend) (fix.Report, error) {
+	return s.fix(ctx, c, amend, func(f *fix.Fixer) (fix.Report, error) {
 		conn, err := f.Pool.Get()
 		if err != nil {
 			return fix.Report{}, err
@@ -152,20 +152,35 @@ func choose(conn *libvirt.Conn, uuids []string) ([]libvirt.Domain, error) {
 }
 
 // Queued does what the hook has asked for.
-func (s *System) Queued(ctx context.Context, c policy.Config) (fix.Report, error) {
-	return s.fix(ctx, c, func(f *fix.Fixer) (fix.Report, error) { return f.Queued(s.State) })
+func (s *System) Queued(ctx context.Context, c policy.Config, amend Amend) (fix.Report, error) {
+	return s.fix(ctx, c, amend, func(f *fix.Fixer) (fix.Report, error) { return f.Queued(s.State) })
 }
 
+// lockFor is how long a lock is waited for that another virt-mtu holds. One that is
+// suspended holds it for ever.
+const lockFor = 30 * time.Second
+
 // fix runs a Fixer under the lock that the command takes too.
-func (s *System) fix(ctx context.Context, c policy.Config, run func(*fix.Fixer) (fix.Report, error)) (fix.Report, error) {
+func (s *System) fix(ctx context.Context, c policy.Config, amend Amend, run func(*fix.Fixer) (fix.Report, error)) (fix.Report, error) {
 	pool := libvirt.NewPool(ctx, s.Connect, s.Timeout)
 	defer pool.Close()
-	unlock, err := s.State.Lock(ctx)
+	waiting, stop := context.WithTimeout(ctx, lockFor)
+	defer stop()
+	unlock, err := s.State.Lock(waiting)
 	if err != nil {
 		return fix.Report{}, err
 	}
 	defer unlock()
-	return run(&fix.Fixer{Pool: pool, Config: c, Options: fix.Options{Mode: plan.Upward, All: true}})
+	report, err := run(&fix.Fixer{Pool: pool, Config: c, Options: fix.Options{Mode: plan.Upward, All: true}, Amend: amend})
+	if err == nil {
+		err = pool.Err() // once, not for each domain
+	}
+	if errors.Is(err, libvirt.ErrTimeout) {
+		if events := s.events.Load(); events != nil {
+			go func() { _ = events.Ping() }() // a daemon that hangs ends no connection by itself
+		}
+	}
+	return report, err
 }
 
 // Requests watches the queue.

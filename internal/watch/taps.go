@@ -43,6 +43,11 @@ type taps struct {
 	// has got: what is known of them is not to be gone by. With the number of the change.
 	void    map[string]int
 	changes int
+	// wired are bridges, by name, that had uplinks when they were last read or before,
+	// with their indexes.
+	wired map[string]int
+	// bereft are those that have none now, as was said.
+	bereft map[string]int
 	// quick: nobody is known to want to be left alone, so that a tap need not wait for
 	// libvirt to say whose it is.
 	quick bool
@@ -137,7 +142,7 @@ func (t *taps) reread() (changed bool) {
 	read := t.changes
 	t.mu.Unlock()
 
-	s := t.read()
+	s := t.amend(t.read())
 	known, links := plan.NewTopology(&s), map[string]host.Link{}
 	var all []host.Link
 	for _, l := range s.Links {
@@ -154,6 +159,7 @@ func (t *taps) reread() (changed bool) {
 	changed = t.known == nil || !maps.Equal(t.known.Outlooks(), outlooks)
 	t.lowered(links)
 	t.known, t.links = known, links
+	t.uplinks(outlooks)
 	maps.DeleteFunc(t.void, func(_ string, change int) bool { return change < read })
 	maps.DeleteFunc(t.left, func(name string, _ host.Link) bool { return !known.Has(name) && t.late[name].Name == "" })
 	// Those told of meanwhile were judged by what was known before.
@@ -164,6 +170,37 @@ func (t *taps) reread() (changed bool) {
 	}
 	t.late = nil
 	return changed
+}
+
+// uplinks notes which bridges have uplinks, and tells of those that have lost theirs.
+func (t *taps) uplinks(outlooks map[string]plan.Outlook) {
+	maps.DeleteFunc(t.wired, func(name string, index int) bool { return t.links[name].Index != index })
+	for name, o := range outlooks {
+		index, was := t.wired[name]
+		switch {
+		case o.Wired:
+			t.wired[name] = t.links[name].Index
+			delete(t.bereft, name)
+		case was && t.bereft[name] != index:
+			t.bereft[name] = index
+			t.log.Warn("bridge has lost its uplinks; nothing on it is raised until it has one again, or by virt-mtu fix", "bridge", name)
+		}
+	}
+	maps.DeleteFunc(t.bereft, func(name string, index int) bool { return t.wired[name] != index })
+}
+
+// amend puts into what was read of the host which bridges have lost their uplinks: what
+// they carry is not what they say. That is known where a bridge has been read before.
+func (t *taps) amend(s host.Snapshot) host.Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range s.Links {
+		l := &s.Links[i]
+		if index, ok := t.wired[l.Name]; ok {
+			l.Bereft = index == l.Index // and where it has uplinks that counts for nothing
+		}
+	}
+	return s
 }
 
 // lowered tells of bridges that were lowered: they are nobody's to change here.
@@ -212,15 +249,15 @@ func (t *taps) leave(l host.Link) (dirty bool) {
 }
 
 // pinnable are the bridges with a port that libvirt has made, none of which something
-// may be holding down, with their indexes. The caller holds t.mu.
-func (t *taps) pinnable() map[string]int {
-	out := map[string]int{}
+// may be holding down. The caller holds t.mu.
+func (t *taps) pinnable() map[string]host.Link {
+	out := map[string]host.Link{}
 	if t.known == nil {
 		return out
 	}
 	for name, l := range t.links {
 		if l.Kind == "bridge" && t.known.Steady(name) {
-			out[name] = l.Index
+			out[name] = l
 		}
 	}
 	return out

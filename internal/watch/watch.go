@@ -38,21 +38,26 @@ type Host interface {
 	Links(ctx context.Context, changed func(collect.Change)) error
 	// Raise raises a tap, as tap.Raise; Pin pins a bridge, as tap.Pin.
 	Raise(dev, bridge string, mtu int) (before int, err error)
-	Pin(bridge string) error
+	Pin(bridge string, mtu int) error
 	// Domains connects to libvirt, calls connected, and then tells of every domain that
 	// may have changed, by UUID. It returns when the connection ends.
 	Domains(ctx context.Context, connected func(), changed func(uuid string)) error
 	// Requests tells that the hook has left some.
 	Requests(ctx context.Context, changed func()) error
 	// Fix fixes these domains, upward only; nil: all. Queued does what was asked for.
-	Fix(ctx context.Context, c policy.Config, uuids []string) (fix.Report, error)
-	Queued(ctx context.Context, c policy.Config) (fix.Report, error)
+	// With an error the report is of what was done all the same. What they read of the
+	// links goes through amend.
+	Fix(ctx context.Context, c policy.Config, uuids []string, amend Amend) (fix.Report, error)
+	Queued(ctx context.Context, c policy.Config, amend Amend) (fix.Report, error)
 	// Config reads the config, and tells when it has changed.
 	Config() (policy.Config, error)
 	ConfigChanges(ctx context.Context, changed func()) error
 	// Notify tells systemd, where it has started us.
 	Notify(state string)
 }
+
+// Amend puts what the daemon knows of the links into what is read of them.
+type Amend func(host.Snapshot) host.Snapshot
 
 // Watcher is the daemon.
 type Watcher struct {
@@ -62,13 +67,14 @@ type Watcher struct {
 	// Watchdog is how often systemd wants to hear from us; 0: it does not.
 	Watchdog time.Duration
 
-	config  policy.Config
+	config  atomic.Pointer[policy.Config] // in force
 	taps    taps
 	dirty   dirty
 	wake    chan struct{}
-	said    map[string]string // of each domain what was last said to be wrong
-	failing map[string]string // of each kind of work why it last could not be done
-	pinned  map[string]int    // bridges, and the index that they had
+	said    map[string]string        // of each domain what was last said to be wrong
+	failing map[string]string        // of each kind of work why it last could not be done
+	pinned  map[string]int           // bridges, and the index that they had
+	pauses  map[string]time.Duration // until a domain that failed was tried again, the last time
 	libvirt bool
 	busy    atomic.Pointer[time.Time] // since when the loop is cleaning; nil: it waits
 }
@@ -178,10 +184,36 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}()
 	}
 	w.Host.Notify("READY=1")
-	w.loop(ctx)
+	sources.Add(1)
+	go func() {
+		defer sources.Done()
+		w.loop(ctx)
+	}()
+	<-ctx.Done()
 	w.Host.Notify("STOPPING=1")
-	sources.Wait()
+	ended := make(chan struct{})
+	go func() {
+		sources.Wait()
+		close(ended)
+	}()
+	// Calls of libvirt end with ctx; what reads Open vSwitch may not. To be ended at any
+	// moment leaves nothing that the next start does not put right.
+	select {
+	case <-ended:
+	case <-time.After(endWait):
+	}
 	return nil
+}
+
+// endWait is how long the daemon waits at its end for what is under way.
+const endWait = 700 * time.Millisecond
+
+// Config is the config in force.
+func (w *Watcher) Config() policy.Config {
+	if c := w.config.Load(); c != nil {
+		return *c
+	}
+	return policy.Default()
 }
 
 // Once does one reconcile of everything, and what the hook has asked for.
@@ -192,7 +224,9 @@ func (w *Watcher) Once(ctx context.Context) error {
 	}
 	w.start(config)
 	w.taps.change(collect.Change{Resync: true})
-	err = errors.Join(w.pin(), w.reconcile(ctx, nil), w.queued(ctx))
+	err = errors.Join(w.reconcile(ctx, nil), w.queued(ctx))
+	w.taps.reread() // a tap that held its bridge down may have been raised
+	err = errors.Join(err, w.pin())
 	if n := len(w.said); n > 0 && err == nil {
 		err = fmt.Errorf("%d domain(s) are wrong", n)
 	}
@@ -200,11 +234,13 @@ func (w *Watcher) Once(ctx context.Context) error {
 }
 
 func (w *Watcher) start(config policy.Config) {
-	w.config = config
+	w.config.Store(&config)
 	w.wake = make(chan struct{}, 1)
 	w.said, w.failing = map[string]string{}, map[string]string{}
 	w.pinned, w.dirty.domains = map[string]int{}, map[string]time.Time{}
-	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, left: map[string]host.Link{}, void: map[string]int{}, stale: make(chan struct{}, 1)}
+	w.pauses = map[string]time.Duration{}
+	w.taps = taps{read: w.Host.Read, raise: w.Host.Raise, log: w.Log, met: w.Metrics, pins: config.PinBridges, stale: make(chan struct{}, 1),
+		left: map[string]host.Link{}, void: map[string]int{}, wired: map[string]int{}, bereft: map[string]int{}}
 }
 
 // keep runs a source for as long as ctx, with pauses that grow while it fails.
@@ -335,12 +371,18 @@ func (w *Watcher) again(err error, uuids []string) {
 		w.dirty.everything(lastRetry)
 	}
 	for _, u := range uuids {
-		if errors.Is(err, errAgain) {
-			w.dirty.domain(u, retryDomain)
-		} else {
-			w.dirty.domain(u, lastRetry)
-		}
+		w.dirty.domain(u, lastRetry)
 	}
+}
+
+// againDomain has a domain tried again that failed by itself, after pauses that grow: each
+// try may keep the others waiting.
+func (w *Watcher) againDomain(uuid string) {
+	pause := min(max(2*w.pauses[uuid], retryDomain), full)
+	w.pauses[uuid] = pause
+	w.dirty.Lock()
+	defer w.dirty.Unlock()
+	w.dirty.domain(uuid, pause)
 }
 
 // againQueue has the queue looked at once more where it could not be done, or not all.
@@ -386,11 +428,11 @@ func (w *Watcher) reload() bool {
 		w.Log.Error("config not taken, the old one holds", "error", err)
 		return false
 	}
-	if reflect.DeepEqual(config, w.config) {
+	if reflect.DeepEqual(config, *w.config.Load()) {
 		w.Log.Debug("config is what it was")
 		return false
 	}
-	w.config = config
+	w.config.Store(&config)
 	w.taps.mu.Lock()
 	w.taps.pins = config.PinBridges
 	w.taps.quick = w.taps.quick && !leaves(config, fix.Report{}, false, false)
@@ -401,26 +443,26 @@ func (w *Watcher) reload() bool {
 
 // pin pins the bridges that guests' taps are on, each once.
 func (w *Watcher) pin() error {
-	if !w.config.PinBridges {
+	if !w.config.Load().PinBridges {
 		return nil
 	}
 	var failures []error
 	w.taps.mu.Lock()
 	bridges := w.taps.pinnable()
 	w.taps.mu.Unlock()
-	for name, index := range bridges {
-		if w.pinned[name] == index {
+	for name, l := range bridges {
+		if w.pinned[name] == l.Index {
 			continue
 		}
-		if err := w.Host.Pin(name); err != nil {
-			if !errors.Is(err, tap.ErrNotBridge) {
+		if err := w.Host.Pin(name, l.MTU); err != nil {
+			if !errors.Is(err, tap.ErrNotBridge) && !errors.Is(err, tap.ErrMoved) { // else the kernel tells of it
 				w.Metrics.failed("pin")
 				w.Log.Error("pin bridge", "bridge", name, "error", err)
 				failures = append(failures, err)
 			}
 			continue
 		}
-		w.pinned[name] = index
+		w.pinned[name] = l.Index
 		w.Log.Info("bridge pinned", "bridge", name)
 	}
 	return errors.Join(failures...)

@@ -21,6 +21,7 @@ import (
 	"virt-mtu/internal/fix"
 	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
 	"virt-mtu/internal/policy"
 )
 
@@ -58,6 +59,7 @@ func run(t *testing.T, w *Watcher) (end func()) {
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
 		}
+		time.Sleep(time.Hour) // what takes long ends too
 	}
 	t.Cleanup(end)
 	return end
@@ -308,7 +310,7 @@ func TestFailedDomain(t *testing.T) {
 			if !tt.queued {
 				wantFixes(t, f, tt.name, []string{"bad", "good"})
 			}
-			time.Sleep(retryDomain*2 + settled)
+			time.Sleep(retryDomain*3 + settled) // one pause, and twice that
 			wantFixes(t, f, tt.name, tt.again...)
 			if n := len(f.log.take("domain is wrong")); n != 1 {
 				t.Errorf("%s: said %d times", tt.name, n)
@@ -1190,5 +1192,132 @@ func TestSaidInBounds(t *testing.T) {
 		if n := len(w.said["a"]); n > maxWrong+10 {
 			t.Errorf("it remembers %d bytes", n)
 		}
+	})
+}
+
+// A domain that fails again and again is tried ever more seldom: each try may keep the
+// others waiting.
+func TestPausesGrow(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		w := running(t, f)
+		is := func(r fix.Result) {
+			f.with(func() { f.fix = func([]string) (fix.Report, error) { return report(r), nil } })
+		}
+		is(failed("a", errors.New("busy")))
+		f.domain("a")
+		time.Sleep(4 * time.Hour)
+		tries := 0
+		for _, c := range taken(f, &f.fixes) {
+			if c.UUIDs != nil {
+				tries++
+			}
+		}
+		// 30 s, 1, 2, 4, 8 min, and then every 10.
+		if tries < 15 || tries > 31 {
+			t.Errorf("%d tries in 4 hours", tries)
+		}
+		is(result("a"))
+		f.domain("a")
+		time.Sleep(settled)
+		synctest.Wait()
+		if len(w.pauses) > 0 {
+			t.Errorf("well again, it is to pause %v", w.pauses)
+		}
+	})
+}
+
+// Where libvirt goes away in the middle that is said once; what was done is said as well.
+func TestLibvirtGoesInTheMiddle(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		running(t, f)
+		f.with(func() {
+			f.fix = func([]string) (fix.Report, error) {
+				r := report(result("a", fix.Interface{Action: "inject"}))
+				for i := range 300 {
+					r.Domains = append(r.Domains, failed(fmt.Sprintf("d%d", i), errors.New("no answer")))
+				}
+				return r, errors.New("no answer")
+			}
+		})
+		f.domain("a")
+		time.Sleep(2 * lastRetry)
+		if got := f.log.take("no answer"); len(got) != 1 {
+			t.Errorf("said %q", got)
+		}
+		f.domain("a")
+		time.Sleep(settled)
+		if got := f.log.take(""); len(got) == 0 || !strings.Contains(got[0], "definition fixed") {
+			t.Errorf("said %q", got)
+		}
+		wantFixes(t, f, "all of it again", []string{"a"}, []string{"a"}, []string{"a"})
+	})
+}
+
+// A bridge whose uplinks are away for a moment says more than its segment carries: no
+// plan may be made by that.
+func TestUplinksAway(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		f.snapshot.Links[1].MTU = 4000
+		running(t, f)
+		wantBereft := func(when string, want bool) {
+			t.Helper()
+			f.Lock()
+			amend, s := f.amend, f.snapshot
+			f.Unlock()
+			s.Links = slices.Clone(s.Links)
+			s = amend(s)
+			topology := plan.NewTopology(&s)
+			if o := topology.Outlooks()["br0"]; (o.Certainty != plan.Known) != want {
+				t.Errorf("%s: %+v", when, o)
+			}
+		}
+		wantBereft("with its uplink", false)
+		uplink := f.snapshot.Links[1]
+		away := uplink
+		away.Master = ""
+		set := func(l host.Link) {
+			f.with(func() { f.snapshot.Links[1] = l })
+			f.link(l)
+			time.Sleep(settled)
+		}
+		set(away)
+		wantBereft("without", true)
+		time.Sleep(full)
+		wantBereft("ten minutes later", true)
+		if got := f.log.take("has lost its uplinks"); len(got) != 1 {
+			t.Errorf("said %q", got)
+		}
+		set(uplink)
+		wantBereft("it is back", false)
+
+		// Another bridge of that name never had one.
+		f.with(func() { f.snapshot.Links = []host.Link{bridgeLink("br0", 77, 9000)} })
+		f.link(bridgeLink("br0", 77, 9000))
+		time.Sleep(settled)
+		wantBereft("another", false)
+	})
+}
+
+// Who reads Open vSwitch's database may hang in it: that keeps no end waiting.
+func TestEndsWhileReading(t *testing.T) {
+	within(t, func(t *testing.T, f *fake) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- f.watcher().Run(ctx) }()
+		time.Sleep(settled)
+		read := make(chan struct{})
+		f.with(func() { f.slow = read })
+		f.comes(bridgeLink("br9", 9, 4000))
+		time.Sleep(settled)
+		began := time.Now()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(read)
+		synctest.Wait()
 	})
 }

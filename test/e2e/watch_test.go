@@ -765,8 +765,16 @@ func TestIntegrationWatchDaemon(t *testing.T) {
 		d := watch(t, h)
 		define(t, h, "part1", nic("virtio", 0))
 		d.quiet(t)
+		slow := false
 		for range 8 { // an empty file is a good config
-			h.Run(t, "bash", "-c", ": >"+config+"; sleep 0.01; printf '[[rule]]\\ndomain = \"part*\"\\nmtu = \"ignore\"\\n' >"+config)
+			began := time.Now()
+			h.WriteFile(t, config, "", 0o644)
+			time.Sleep(10 * time.Millisecond)
+			h.WriteFile(t, config, "[[rule]]\ndomain = 'part*'\nmtu = 'ignore'\n", 0o644)
+			slow = slow || time.Since(began) > 100*time.Millisecond
+		}
+		if slow {
+			t.Skip("this machine is too busy: it was empty for long enough to be one")
 		}
 		d.quiet(t)
 		if got := mtus(h, "part1"); got != "" {
