@@ -1,0 +1,52 @@
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+)
+
+// What keeps a guest agent from being asked, by errors.Is. Neither harms the
+// connection.
+var (
+	// ErrNoAgent: the domain has no channel for a guest agent.
+	ErrNoAgent = errors.New("no guest agent is configured")
+	// ErrAgentSilent: there is a channel, but nobody at its other end, or nobody who
+	// answers in time or to the question.
+	ErrAgentSilent = errors.New("the guest agent does not answer")
+)
+
+// agentSync is how long libvirt waits, before each command, for the agent to show that
+// it is there (QEMU_AGENT_WAIT_TIME, qemu_agent.c).
+const agentSync = 5 * time.Second
+
+// Agent sends one command, JSON, to the guest agent of a running domain, and returns
+// its answer as it came: a guest may answer anything. One above 4 MiB, the most that
+// libvirt's protocol carries in a string, is an error. libvirt counts the domain as
+// tainted from then on (custom-ga-command), which it says in its log.
+//
+// The guest has timeout to answer in, whole seconds and at least one, and where it does
+// not show itself at all 5 s. It keeps no other call waiting: libvirt has a lock of its
+// own for agents.
+//
+// Errors: ErrNoAgent, ErrAgentSilent; what the agent itself reports is one of neither.
+func (c *Conn) Agent(d Domain, command string, timeout time.Duration) (string, error) {
+	seconds := max(1, int32((timeout+time.Second-1)/time.Second))
+	var answer golibvirt.OptString
+	err := c.callWithin(max(c.timeout, agentSync+time.Duration(seconds)*time.Second+agentSync), func() (err error) {
+		answer, err = c.rpc.QEMUDomainAgentCommand(d.raw(), command, seconds, 0)
+		return err
+	})
+	switch {
+	case err == nil && len(answer) == 0:
+		err = fmt.Errorf("%w: nothing came back", ErrAgentSilent)
+	case hasCode(err, golibvirt.ErrArgumentUnsupported): // its only use here (qemuDomainAgentAvailable)
+		err = ErrNoAgent
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask the guest agent of domain %q: %w", d.Name, err)
+	}
+	return answer[0], nil
+}
