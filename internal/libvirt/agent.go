@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -27,15 +28,21 @@ const agentSync = 5 * time.Second
 // libvirt's protocol carries in a string, is an error. libvirt counts the domain as
 // tainted from then on (custom-ga-command), which it says in its log.
 //
-// The guest has timeout to answer in, whole seconds and at least one, and where it does
-// not show itself at all 5 s. It keeps no other call waiting: libvirt has a lock of its
-// own for agents.
+// The guest has until ctx ends to answer in, in whole seconds and at least one, or
+// without an end as long as any call; and where it does not show itself at all 5 s. It
+// keeps no other call waiting: libvirt has a lock of its own for agents.
 //
 // Errors: ErrNoAgent, ErrAgentSilent; what the agent itself reports is one of neither.
-func (c *Conn) Agent(d Domain, command string, timeout time.Duration) (string, error) {
-	seconds := max(1, int32((timeout+time.Second-1)/time.Second))
+func (c *Conn) Agent(ctx context.Context, d Domain, command string) (string, error) {
+	left := c.timeout
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end)
+	}
+	seconds := int32(max(1, left.Round(time.Second)/time.Second))
 	var answer golibvirt.OptString
-	err := c.callWithin(max(c.timeout, agentSync+time.Duration(seconds)*time.Second+agentSync), func() (err error) {
+	// What libvirt itself waits for ends before.
+	own := agentSync + time.Duration(seconds)*time.Second
+	err := c.callWithin(max(c.timeout, own+agentSync), func() (err error) {
 		answer, err = c.rpc.QEMUDomainAgentCommand(d.raw(), command, seconds, 0)
 		return err
 	})
