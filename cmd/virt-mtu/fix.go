@@ -21,6 +21,7 @@ type fixFlags struct {
 	fix.Options
 	mtu     string
 	queued  bool
+	agent   bool
 	timeout time.Duration
 }
 
@@ -34,9 +35,15 @@ definition, which the guest sees at its next cold start, and on the tap now, if
 the domain runs. It records what it puts in; --undo takes out exactly that. What
 an admin wrote stays, unless --force.
 
+With --agent it also sets the MTU inside the guests that run, now, by their guest agent
+(qemu-guest-agent): never more than tap and segment carry, nor than a virtio guest was
+told at its start. It reads back what came of it, and says what to write in the guest
+for it to last.
+
 Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 		Example: `  virt-mtu fix --dry-run --diff web1
   virt-mtu fix --all
+  virt-mtu fix --agent web1
   virt-mtu fix --undo --ignore web1`,
 		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
 	}
@@ -50,7 +57,8 @@ Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 	f.BoolVar(&fl.Lower, "lower", false, "lower a guest although its bridge stands below its uplinks")
 	f.BoolVar(&fl.Undo, "undo", false, "take out what virt-mtu put in")
 	f.BoolVar(&fl.Ignore, "ignore", false, "with --undo: leave the domain alone from now on")
-	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	f.BoolVar(&fl.agent, "agent", false, "set the MTU inside running guests too, by their guest agent")
+	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and with --agent for each guest")
 	return c
 }
 
@@ -73,11 +81,14 @@ func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
 		return usage("fix: --ignore goes with --undo")
 	case fl.queued && fl.DryRun:
 		return usage("fix: --queued takes the requests out of the queue: it goes not with --dry-run")
-	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued):
-		return usage("fix: --undo takes out what is recorded: it goes with none of --mtu, --force, --lower, --queued")
+	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued || fl.agent):
+		return usage("fix: --undo takes out what is recorded: it goes with none of --mtu, --force, --lower, --queued, --agent")
+	case fl.queued && fl.agent:
+		return usage("fix: --queued does what the hook has asked for, which is nothing inside a guest: it goes not with --agent")
 	case fl.timeout <= 0:
 		return usage("fix: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
 	}
+	fl.Guest = guestTime(fl.agent, fl.timeout)
 	if fl.queued {
 		fl.Mode = plan.Upward // the hook asked, nobody did
 	}

@@ -56,7 +56,7 @@ func (g *Guest) run(program string, args ...string) (string, error) {
 		select {
 		case <-time.After(wait):
 		case <-g.ctx.Done():
-			return "", fmt.Errorf("%s does not end in the guest: %w", program, g.ctx.Err())
+			return "", fmt.Errorf("%s does not end in the guest: %w", program, ErrSlow)
 		}
 	}
 	out := string(status.Out[:min(len(status.Out), output)])

@@ -17,6 +17,9 @@ type Ask func(ctx context.Context, command string) (string, error)
 // ErrNonsense: the answer is none that a guest agent gives.
 var ErrNonsense = errors.New("the guest agent answers nonsense")
 
+// ErrSlow: the guest's time is over.
+var ErrSlow = errors.New("the guest takes too long")
+
 // longest is how much of what a guest says is shown, in bytes.
 const longest = 200
 
@@ -58,8 +61,8 @@ func Open(ctx context.Context, ask Ask) (*Guest, error) {
 
 // call sends one command. Into may be nil.
 func (g *Guest) call(name string, args any, into any) error {
-	if err := g.ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if g.ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", name, ErrSlow)
 	}
 	command := struct {
 		Execute   string `json:"execute"`

@@ -22,6 +22,7 @@ type job struct {
 	parts error // what failed beside the rest
 	taps  []plan.Tap
 	done  map[string]Interface // what was set, by MAC
+	plan  plan.Plan            // of its definition, or where it has none as it runs
 	notes []string
 }
 
