@@ -20,6 +20,9 @@ var ErrNonsense = errors.New("the guest agent answers nonsense")
 // ErrSlow: the guest's time is over.
 var ErrSlow = errors.New("the guest takes too long")
 
+// ErrNoNIC: the guest has no NIC with that MAC address.
+var ErrNoNIC = errors.New("the guest agent knows no NIC with this MAC address")
+
 // longest is how much of what a guest says is shown, in bytes.
 const longest = 200
 
@@ -99,7 +102,7 @@ func (g *Guest) find(mac string) (link, error) {
 		}
 	}
 	if len(same) == 0 {
-		return link{}, errors.New("the guest agent knows no NIC with this MAC address")
+		return link{}, ErrNoNIC
 	}
 	for _, l := range same {
 		if !g.system.valid(l.Name) {
@@ -119,6 +122,12 @@ func (g *Guest) find(mac string) (link, error) {
 		return link{}, fmt.Errorf("%d interfaces of the guest have this MAC address, and which is the NIC cannot be told", len(same))
 	}
 	return real[0], nil
+}
+
+// Has reports whether the guest has a NIC with a MAC address.
+func (g *Guest) Has(mac string) bool {
+	_, err := g.find(mac)
+	return !errors.Is(err, ErrNoNIC)
 }
 
 // Read returns the MTU, in bytes of IP packet, of the guest's NIC with a MAC address.

@@ -37,6 +37,9 @@ type Fixer struct {
 	Pool   *libvirt.Pool
 	Config policy.Config
 	Options
+	// Replug, where set, is how to plug the NICs of running guests that wait for a cold
+	// start out and in again.
+	Replug *Replug
 	// Progress, where set, is called after each domain.
 	Progress func(done, total int)
 }
@@ -77,6 +80,10 @@ func (f *Fixer) run(domains []libvirt.Domain) Report {
 	f.each(jobs, func(i int) {
 		report.Domains[i] = f.finish(&jobs[i], topology)
 	}, f.Progress)
+	if f.Replug != nil {
+		f.replugs(jobs, &report, networks)
+		topology = f.topology(networks)
+	}
 	if f.Guest > 0 {
 		f.guests(jobs, &report, topology)
 	}

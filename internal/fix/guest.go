@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"virt-mtu/internal/agent"
 	"virt-mtu/internal/libvirt"
@@ -53,10 +54,14 @@ func (f *Fixer) guest(r *Result, j *job, t *plan.Topology) error {
 			i.notes = append(i.notes, "nothing set inside the guest: "+in.Reason)
 			continue
 		}
-		if a == nil {
-			var err error
+		var err error
+		for a == nil {
 			if a, err = agent.Open(ctx, func(ctx context.Context, c string) (string, error) { return j.conn.Agent(ctx, j.Domain, c) }); err != nil {
 				return err
+			}
+			if j.replugged && ctx.Err() == nil && !a.Has(i.MAC) {
+				a = nil // the guest has not seen it yet
+				time.Sleep(poll)
 			}
 		}
 		if err := f.inside(r, i, a, in); err != nil {

@@ -24,6 +24,8 @@ type job struct {
 	done  map[string]Interface // what was set, by MAC
 	plan  plan.Plan            // of its definition, or where it has none as it runs
 	notes []string
+	// replugged: a NIC of it was plugged in anew.
+	replugged bool
 }
 
 // view is what libvirt knows of a domain.

@@ -110,6 +110,7 @@ type Interface struct {
 	set     int // the definition's <mtu> after
 	ignored bool
 	notes   []string // lines for people
+	waits   string   // the one of them that says what waits for a cold start
 }
 
 // The values of Pending.
