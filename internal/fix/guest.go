@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"virt-mtu/internal/agent"
+	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/plan"
 )
@@ -54,14 +56,10 @@ func (f *Fixer) guest(r *Result, j *job, t *plan.Topology) error {
 			i.notes = append(i.notes, "nothing set inside the guest: "+in.Reason)
 			continue
 		}
-		var err error
-		for a == nil {
-			if a, err = agent.Open(ctx, func(ctx context.Context, c string) (string, error) { return j.conn.Agent(ctx, j.Domain, c) }); err != nil {
+		if a == nil {
+			var err error
+			if a, err = f.open(ctx, j); err != nil {
 				return err
-			}
-			if j.replugged && ctx.Err() == nil && !a.Has(i.MAC) {
-				a = nil // the guest has not seen it yet
-				time.Sleep(poll)
 			}
 		}
 		if err := f.inside(r, i, a, in); err != nil {
@@ -72,6 +70,19 @@ func (f *Fixer) guest(r *Result, j *job, t *plan.Topology) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// open opens a guest. One whose NICs are new has a while to see them.
+func (f *Fixer) open(ctx context.Context, j *job) (*agent.Guest, error) {
+	for end := time.Now().Add(f.Guest / 2); ; time.Sleep(poll) {
+		a, err := agent.Open(ctx, func(ctx context.Context, command string) (string, error) {
+			return j.conn.Agent(ctx, j.Domain, command)
+		})
+		unseen := func(n domxml.NIC) bool { return !a.Has(n.MAC) }
+		if err != nil || !j.replugged || time.Now().After(end) || !slices.ContainsFunc(j.live.NICs, unseen) {
+			return a, err
+		}
+	}
 }
 
 // raising is what a dry run would raise a tap to; 0: nothing.

@@ -68,7 +68,7 @@ func (f *Fixer) replugDomain(r *Result, j *job) error {
 			continue
 		}
 		if i.Told != string(nicmodel.ToldVirtio) {
-			i.notes = append(i.notes, fmt.Sprintf("not plugged in anew: a %s would not be told anything by that", orNone(i.Model)))
+			i.notes = append(i.notes, fmt.Sprintf("not plugged in anew: model %s is told nothing by that", orNone(i.Model)))
 			continue
 		}
 		if why := replugRefused(j, i, live, f.Force); why != nil {

@@ -93,7 +93,7 @@ var hints = []hint{
 	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
 	{ErrDenied, "run this as root"},
 	{ErrNoAgent, "give the domain a <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel> (virsh edit), and install qemu-guest-agent in the guest"},
-	{ErrAgentSilent, "in the guest: is qemu-guest-agent installed and running? systemctl status qemu-guest-agent"},
+	{ErrAgentSilent, "in the guest: is qemu-guest-agent installed and running? systemctl restart qemu-guest-agent (one that has sent garbage libvirt gives up until then)"},
 }
 
 // socketHints are those for a socketError: of anything else the same errors of the

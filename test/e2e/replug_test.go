@@ -43,7 +43,7 @@ func TestIntegrationReplug(t *testing.T) {
 
 	t.Run("a dry run touches nothing", func(t *testing.T) {
 		out := must(t, h, "fix", "--replug", "--dry-run", "rp1")
-		wantSays(t, "fix", out, "would be plugged out and in again", "not plugged in anew: a e1000 would not be told anything")
+		wantSays(t, "fix", out, "would be plugged out and in again", "not plugged in anew: model e1000 is told nothing")
 		wantSame(t, "the NICs", before, liveNICs(t, h, "rp1"))
 	})
 
