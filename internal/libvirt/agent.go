@@ -7,6 +7,8 @@ import (
 	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"virt-mtu/internal/oneline"
 )
 
 // What keeps a guest agent from being asked, by errors.Is. Neither harms the
@@ -22,6 +24,9 @@ var (
 // agentSync is how long libvirt waits, before each command, for the agent to show that
 // it is there (QEMU_AGENT_WAIT_TIME, qemu_agent.c).
 const agentSync = 5 * time.Second
+
+// longestError is how much of an error is kept that quotes a guest, in bytes.
+const longestError = 500
 
 // Agent sends one command, JSON, to the guest agent of a running domain, and returns
 // its answer as it came: a guest may answer anything. One above 4 MiB, the most that
@@ -46,6 +51,11 @@ func (c *Conn) Agent(ctx context.Context, d Domain, command string) (string, err
 		answer, err = c.rpc.QEMUDomainAgentCommand(d.raw(), command, seconds, 0)
 		return err
 	})
+	// libvirt repeats in its error what it cannot read, however long.
+	if e := (rpcError{}); errors.As(err, &e) {
+		e.Message = oneline.Text(e.Message, longestError)
+		err = e
+	}
 	switch {
 	case err == nil && len(answer) == 0:
 		err = fmt.Errorf("%w: nothing came back", ErrAgentSilent)

@@ -172,7 +172,8 @@ say() { printf '%s\n' "$1" >&3; }
 big() { printf '{"return":"' >&3; head -c 10000000 /dev/zero | tr '\0' x >&3; printf '"}\n' >&3; }
 links() { say '{"return":['"$1"']}'; }
 link() { printf '{"name":"%s","hardware-address":"%s"}' "$1" "$2"; }
-while read -r line <&3; do
+while :; do
+	read -r line <&3 || { sleep 0.2; continue; } # nobody at the other end
 	mode=$(cat /mode)
 	case $line in
 	*guest-sync*)

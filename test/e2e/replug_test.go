@@ -65,7 +65,7 @@ func TestIntegrationReplug(t *testing.T) {
 		if got.Domains[0].Interfaces[0].Device != "mytap" {
 			t.Errorf("%+v", got.Domains[0].Interfaces[0])
 		}
-		wantSame(t, "all but the mtu", before, liveNICs(t, h, "rp1"))
+		wantSame(t, "all but the mtu and their order", sorted(before), sorted(liveNICs(t, h, "rp1")))
 		if n := strings.Count(live(t, h, "rp1"), "<mtu size='9000'/>"); n != 2 {
 			t.Errorf("%d NICs run with an <mtu>", n)
 		}
