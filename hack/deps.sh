@@ -3,7 +3,8 @@
 #
 #   hack/deps.sh go     check the Go toolchain, make go-libvirt available
 #   hack/deps.sh test   the packages of hack/packages.txt: libvirt, QEMU, ...; and into
-#                       build/tools what of Open vSwitch, Prometheus and OpenSSH tests need
+#                       build/tools what of Open vSwitch, Prometheus, OpenSSH and QEMU's
+#                       guest agent tests need
 #   hack/deps.sh bench  what the rivals in test/bench are written in
 #   hack/deps.sh lint   shellcheck
 set -euo pipefail
@@ -120,6 +121,7 @@ for step; do
 		files openvswitch-switch /usr/bin/ovs-vsctl /usr/lib/openvswitch-switch/ovs-vswitchd /usr/share/openvswitch/vswitch.ovsschema
 		files prometheus /usr/bin/promtool
 		files openssh-server /usr/sbin/sshd
+		files qemu-guest-agent /usr/sbin/qemu-ga # what it is linked with QEMU has brought
 		;;
 	bench)
 		packages gcc libc6-dev python3-minimal xmlstarlet iproute2 libvirt-clients

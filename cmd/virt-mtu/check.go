@@ -38,6 +38,7 @@ type checkFlags struct {
 	to      []string // of --migrate-to
 	out     string
 	full    bool
+	agent   bool
 	timeout time.Duration
 }
 
@@ -73,6 +74,9 @@ neither root nor libvirt, and of several hosts also says what they disagree on a
 which domain could not migrate where. With --xml it judges domain XML from files
 against this host's links, taking <target dev> as the live tap.
 
+Of a guest it knows what it was told. With --agent it asks each that runs, by its guest
+agent (qemu-guest-agent), which MTU it has; that changes nothing in it.
+
 Exit status, as monitoring plugins have it: 0 ok; 1 warning; 2 critical; 3 unknown, or
 wrong usage.`,
 		Example: `  virt-mtu check web1
@@ -90,8 +94,9 @@ wrong usage.`,
 	f.StringArrayVar(&fl.xml, "xml", nil, "judge the domain XML in `FILE` against this host's links; repeatable, - is stdin")
 	f.StringArrayVar(&fl.to, "migrate-to", nil, "say which domains could migrate to the host of this libvirt `URI`; repeatable")
 	f.StringVar(&fl.out, "output-file", "", "write to `FILE`, by a temporary file and rename, instead of stdout")
+	f.BoolVar(&fl.agent, "agent", false, "ask each running guest, by its guest agent, which MTU it really has")
 	f.BoolVar(&fl.full, "full", false, "text: the whole path also of NICs with which nothing is wrong, however many")
-	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and with --agent for each guest")
 	return c
 }
 
@@ -107,6 +112,8 @@ func (fl *checkFlags) validate(c *cobra.Command, args []string) error {
 		return usage("check: DOMAIN, --all and --xml exclude each other")
 	case len(fl.xml) > 0 && len(fl.facts) > 0:
 		return usage("check: --xml is judged against this host's links: it goes not with --facts")
+	case fl.agent && (len(fl.xml) > 0 || len(fl.facts) > 0):
+		return usage("check: --agent asks guests that run here: it goes with neither --xml nor --facts (but facts --agent writes what they say)")
 	case fl.out == "" && c.Flags().Changed("output-file"):
 		return usage("check: --output-file %q: it takes the name of a file", fl.out)
 	case fl.timeout <= 0:
@@ -219,7 +226,7 @@ func (fl *checkFlags) gatherHere(ctx context.Context, c *cobra.Command, g *globa
 }
 
 func (fl *checkFlags) gatherFrom(ctx context.Context, c *cobra.Command, pool *libvirt.Pool, args []string, hook func(uint64) ([]finding.Finding, error)) ([]facts.Facts, error) {
-	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hook, Progress: progress(c)})
+	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Names: args, Hook: hook, Guest: guestTime(fl.agent, fl.timeout), Progress: progress(c)})
 	if ctx.Err() != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 func newFacts(g *globals) *cobra.Command {
 	var timeout time.Duration
+	var agent bool
 	c := &cobra.Command{
 		Use:   "facts",
 		Short: "write this host's network and domains as JSON, for virt-mtu check elsewhere",
@@ -39,12 +40,13 @@ Exit status: 0; 1 something could not be read; 2 wrong usage.`,
 			return nil
 		},
 	}
-	c.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
-	c.RunE = func(c *cobra.Command, _ []string) error { return runFacts(c, g, timeout) }
+	c.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and with --agent for each guest")
+	c.Flags().BoolVar(&agent, "agent", false, "ask each running guest, by its guest agent, which MTU it really has")
+	c.RunE = func(c *cobra.Command, _ []string) error { return runFacts(c, g, timeout, agent) }
 	return c
 }
 
-func runFacts(c *cobra.Command, g *globals, timeout time.Duration) error {
+func runFacts(c *cobra.Command, g *globals, timeout time.Duration, agent bool) error {
 	if timeout <= 0 {
 		return usage("facts: --timeout %v: it takes a time above 0, such as 10s", timeout)
 	}
@@ -52,7 +54,7 @@ func runFacts(c *cobra.Command, g *globals, timeout time.Duration) error {
 	defer stop()
 	pool := libvirt.NewPool(ctx, g.connect, timeout)
 	defer pool.Close()
-	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings, Progress: progress(c)})
+	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings, Guest: guestTime(agent, timeout), Progress: progress(c)})
 	for _, p := range unjoin(err) {
 		complain(c.ErrOrStderr(), fmt.Errorf("facts: %w", p), libvirt.Hint(p))
 	}
@@ -66,6 +68,14 @@ func runFacts(c *cobra.Command, g *globals, timeout time.Duration) error {
 		return failed(nil, "")
 	}
 	return nil
+}
+
+// guestTime is how long each guest has to answer, where it is asked at all.
+func guestTime(agent bool, timeout time.Duration) time.Duration {
+	if !agent {
+		return 0
+	}
+	return timeout
 }
 
 // sawHook reports whether the hook could be looked at, and says so where not. It is no

@@ -21,6 +21,8 @@ type fixFlags struct {
 	fix.Options
 	mtu     string
 	queued  bool
+	agent   bool
+	replug  bool
 	timeout time.Duration
 }
 
@@ -34,9 +36,20 @@ definition, which the guest sees at its next cold start, and on the tap now, if
 the domain runs. It records what it puts in; --undo takes out exactly that. What
 an admin wrote stays, unless --force.
 
+With --agent it also sets the MTU inside the guests that run, now, by their guest agent
+(qemu-guest-agent): never more than tap and segment carry, nor than a virtio guest was
+told at its start. It reads back what came of it, and says what to write in the guest
+for it to last.
+
+With --replug it plugs each virtio NIC of a running guest that waits for a cold start out
+and in again, one at a time, with its <mtu> and otherwise as it runs. Its link drops for
+that time; the guest sees a new device, and has to configure it by itself. What fails is
+put back as it was. A domain's only NIC is left alone, unless --force.
+
 Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 		Example: `  virt-mtu fix --dry-run --diff web1
   virt-mtu fix --all
+  virt-mtu fix --agent web1
   virt-mtu fix --undo --ignore web1`,
 		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
 	}
@@ -46,11 +59,13 @@ Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 	f.StringVar(&fl.mtu, "mtu", "", "MTU `N` instead of what the segment carries")
 	f.BoolVar(&fl.DryRun, "dry-run", false, "say what would be done, change nothing")
 	f.BoolVar(&fl.Diff, "diff", false, "show the change of each definition")
-	f.BoolVar(&fl.Force, "force", false, "change an <mtu> that an admin wrote, too")
+	f.BoolVar(&fl.Force, "force", false, "change an <mtu> that an admin wrote, too; with --replug also the only NIC of a domain")
 	f.BoolVar(&fl.Lower, "lower", false, "lower a guest although its bridge stands below its uplinks")
 	f.BoolVar(&fl.Undo, "undo", false, "take out what virt-mtu put in")
 	f.BoolVar(&fl.Ignore, "ignore", false, "with --undo: leave the domain alone from now on")
-	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt")
+	f.BoolVar(&fl.agent, "agent", false, "set the MTU inside running guests too, by their guest agent")
+	f.BoolVar(&fl.replug, "replug", false, "plug NICs of running guests that wait for a cold start out and in again")
+	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, with --agent for each guest, and with --replug three times that for a guest to let go")
 	return c
 }
 
@@ -73,11 +88,14 @@ func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
 		return usage("fix: --ignore goes with --undo")
 	case fl.queued && fl.DryRun:
 		return usage("fix: --queued takes the requests out of the queue: it goes not with --dry-run")
-	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued):
-		return usage("fix: --undo takes out what is recorded: it goes with none of --mtu, --force, --lower, --queued")
+	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued || fl.agent || fl.replug):
+		return usage("fix: --undo takes out what is recorded: it goes with none of --mtu, --force, --lower, --queued, --agent, --replug")
+	case fl.queued && (fl.agent || fl.replug):
+		return usage("fix: --queued does what the hook has asked for, and touches no running guest: it goes with neither --agent nor --replug")
 	case fl.timeout <= 0:
 		return usage("fix: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
 	}
+	fl.Guest = guestTime(fl.agent, fl.timeout)
 	if fl.queued {
 		fl.Mode = plan.Upward // the hook asked, nobody did
 	}
@@ -97,6 +115,14 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
 	defer pool.Close()
 	f := &fix.Fixer{Pool: pool, Config: config, Options: fl.Options, Progress: progress(c)}
+	if fl.replug {
+		f.Replug = &fix.Replug{
+			Dial:     func() (*libvirt.Conn, error) { return libvirt.Dial(context.WithoutCancel(ctx), g.connect, fl.timeout) },
+			Patience: 3 * fl.timeout,
+			Stop:     ctx.Done(),
+			Warn:     func(s string) { complain(c.ErrOrStderr(), errors.New(s), "") },
+		}
+	}
 	report, err := fixThem(ctx, f, fl, args)
 	for _, p := range unjoin(err) {
 		complain(c.ErrOrStderr(), p, libvirt.Hint(p))
@@ -126,12 +152,18 @@ func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fi
 	if os.Geteuid() != 0 && fl.queued {
 		return none, errors.New("fix --queued needs root: what the hook has left is root's")
 	}
+	if os.Geteuid() != 0 && fl.replug && !fl.DryRun {
+		return none, errors.New("fix --replug needs root: taps are the kernel's, and what is out is noted where root alone may write")
+	}
 	if os.Geteuid() == 0 && !fl.DryRun {
 		dir, err := state.Open(state.DefaultBase)
 		if err != nil {
 			return none, err
 		}
 		defer dir.Close()
+		if f.Replug != nil {
+			f.Replug.Record = dir
+		}
 		ctx, cancel := context.WithTimeout(ctx, fl.timeout)
 		defer cancel()
 		unlock, err := dir.Lock(ctx)

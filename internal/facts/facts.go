@@ -30,7 +30,7 @@ type Domain struct {
 	PersistentXML string `json:"persistent_xml"`
 	LiveXML       string `json:"live_xml"`
 	SavedXML      string `json:"saved_xml"`
-	// Guests is what guests say themselves of their NICs.
+	// Guests is what the guest itself says of its NICs, where its agent was asked.
 	Guests []Guest `json:"guests"`
 	// Error says why nothing more is known of the domain.
 	Error string `json:"error"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"virt-mtu/internal/collect"
 	"virt-mtu/internal/finding"
@@ -20,6 +21,9 @@ type Options struct {
 	// Hook, where set, says what is wrong with libvirt's hook; libvirt's version is 0
 	// where it does not answer.
 	Hook func(version uint64) ([]finding.Finding, error)
+	// Guest, where above 0, is how long each running guest has to say by its agent which
+	// MTU it has; 0: none is asked.
+	Guest time.Duration
 	// Progress, where set, is called after each domain.
 	Progress func(done, total int)
 }
@@ -35,6 +39,9 @@ func Gather(ctx context.Context, o Options) (Facts, error) {
 	}
 	version, domains := g.ask()
 	g.domains(domains)
+	if o.Guest > 0 {
+		g.guests(ctx)
+	}
 	if o.Hook != nil {
 		var err error
 		g.facts.Hook, err = o.Hook(version)

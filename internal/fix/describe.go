@@ -56,7 +56,8 @@ func describeRunning(r *Result, j *job) {
 			continue
 		}
 		i.Pending = pendingColdStart
-		i.notes = append(i.notes, waiting(j, i, n.MTU))
+		i.waits = waiting(j, i, n.MTU)
+		i.notes = append(i.notes, i.waits)
 	}
 	for _, n := range running.NICs {
 		if _, ok := plan.SameNIC(j.definition.NICs, n.MAC, -1); !ok {

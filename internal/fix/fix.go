@@ -3,6 +3,7 @@ package fix
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"virt-mtu/internal/collect"
 	"virt-mtu/internal/facts"
@@ -26,6 +27,9 @@ type Options struct {
 	Diff   bool
 	// Undragged plans as if no bridge stood below its uplinks; with DryRun.
 	Undragged bool
+	// Guest, where above 0, is how long each running guest has to let its MTU be set by
+	// its agent; 0: none is asked.
+	Guest time.Duration
 }
 
 // Fixer works on the domains of one libvirt, on the host that it runs on.
@@ -35,6 +39,9 @@ type Fixer struct {
 	Options
 	// Amend, where set, adds to what is read of this host what the caller knows of it.
 	Amend func(host.Snapshot) host.Snapshot
+	// Replug, where set, is how to plug the NICs of running guests that wait for a cold
+	// start out and in again.
+	Replug *Replug
 	// Progress, where set, is called after each domain.
 	Progress func(done, total int)
 }
@@ -75,6 +82,13 @@ func (f *Fixer) run(domains []libvirt.Domain) Report {
 	f.each(jobs, func(i int) {
 		report.Domains[i] = f.finish(&jobs[i], topology)
 	}, f.Progress)
+	if f.Replug != nil {
+		f.replugs(jobs, &report, networks)
+		topology = f.topology(networks)
+	}
+	if f.Guest > 0 {
+		f.guests(jobs, &report, topology)
+	}
 	return report
 }
 
@@ -171,6 +185,7 @@ func (f *Fixer) persistent(r *Result, j *job, t *plan.Topology) error {
 	if err != nil {
 		return err
 	}
+	j.plan = p
 	for _, n := range p.NICs {
 		r.Interfaces = append(r.Interfaces, newInterface(n))
 	}
@@ -214,6 +229,7 @@ func (f *Fixer) transient(r *Result, j *job, t *plan.Topology) error {
 	if err != nil {
 		return err
 	}
+	j.plan = p
 	for _, n := range p.NICs {
 		i := newInterface(n)
 		i.Current = 0

@@ -22,7 +22,10 @@ type job struct {
 	parts error // what failed beside the rest
 	taps  []plan.Tap
 	done  map[string]Interface // what was set, by MAC
+	plan  plan.Plan            // of its definition, or where it has none as it runs
 	notes []string
+	// replugged: a NIC of it was plugged in anew.
+	replugged bool
 }
 
 // view is what libvirt knows of a domain.

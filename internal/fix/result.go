@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
@@ -37,7 +38,7 @@ type Result struct {
 	Name       string      `json:"name"`
 	UUID       string      `json:"uuid"`
 	State      string      `json:"state"`   // as virsh domstate says it
-	Changed    bool        `json:"changed"` // its definition or a tap of it
+	Changed    bool        `json:"changed"` // its definition, a tap of it or something in the guest
 	Error      string      `json:"error"`
 	Interfaces []Interface `json:"interfaces"`
 
@@ -79,6 +80,15 @@ func (r *Result) fail(err error) {
 	r.retry = !errors.Is(err, libvirt.ErrNotFound) && !errors.Is(err, errContent)
 }
 
+// failToo adds an error to what the result says already.
+func (r *Result) failToo(err error) {
+	before, hint := r.Error, r.hint
+	r.fail(err)
+	if before != "" {
+		r.Error, r.hint = before+"; "+r.Error, cmp.Or(hint, r.hint)
+	}
+}
+
 // Interface is one NIC. MTUs are in bytes of IP packet.
 type Interface struct {
 	MAC    string `json:"mac"`
@@ -93,10 +103,14 @@ type Interface struct {
 	Action  plan.Action `json:"action"`
 	Told    string      `json:"told"`    // virtio, manual, no
 	Pending string      `json:"pending"` // none, cold-start
+	// GuestMTU is what the guest says itself that it has, by now; 0: it was not asked, or
+	// does not say.
+	GuestMTU int `json:"guest_mtu"`
 
 	set     int // the definition's <mtu> after
 	ignored bool
 	notes   []string // lines for people
+	waits   string   // the one of them that says what waits for a cold start
 }
 
 // The values of Pending.

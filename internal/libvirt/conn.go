@@ -176,11 +176,14 @@ func (c *Conn) fail(cause error) {
 // go-libvirt can neither abandon a call nor be given a deadline; a read deadline
 // on the socket sends its reader into a busy loop. Closing the socket is what
 // makes every call return and its goroutines end.
-func (c *Conn) call(f func() error) error {
+func (c *Conn) call(f func() error) error { return c.callWithin(c.timeout, f) }
+
+// callWithin is call with a deadline of its own.
+func (c *Conn) callWithin(timeout time.Duration, f func() error) error {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	timer := time.AfterFunc(c.timeout, func() { c.fail(timeoutError{c.timeout}) })
+	timer := time.AfterFunc(timeout, func() { c.fail(timeoutError{timeout}) })
 	defer timer.Stop()
 	err := f()
 	if err == nil {

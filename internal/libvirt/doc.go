@@ -3,6 +3,7 @@
 // what that lacks: a deadline for every call, errors that say what failed, and
 // sentinels for what a caller decides on.
 //
-// It reads and changes persistent definitions. It never starts, stops or alters
-// a running domain, and understands no domain XML.
+// It reads and changes persistent definitions, asks guest agents, and plugs devices
+// into running domains. It never starts or stops a domain, and understands no domain
+// XML.
 package libvirt

@@ -149,6 +149,13 @@ func (c *Conn) LiveXML(d Domain) (string, error) {
 	return c.dump("XML", d, 0)
 }
 
+// PlainXML returns the running domain in the form of a definition: without what libvirt
+// has chosen for this run alone, as generated taps and what networks came to. A device
+// of it can be plugged in anew.
+func (c *Conn) PlainXML(d Domain) (string, error) {
+	return c.dump("XML", d, golibvirt.DomainXMLMigratable)
+}
+
 func (c *Conn) dump(what string, d Domain, flags golibvirt.DomainXMLFlags) (string, error) {
 	var xml string
 	err := c.call(func() (err error) {

@@ -40,6 +40,9 @@ type timeoutError struct{ after time.Duration }
 func (e timeoutError) Error() string        { return fmt.Sprintf("libvirt did not answer within %v", e.after) }
 func (e timeoutError) Is(target error) bool { return target == ErrTimeout }
 
+// errAgentTimeout is VIR_ERR_AGENT_COMMAND_TIMEOUT (virterror.h, libvirt 7.1).
+const errAgentTimeout golibvirt.ErrorNumber = 111
+
 // rpcError is what libvirt itself answered.
 type rpcError golibvirt.Error
 
@@ -52,6 +55,8 @@ func (e rpcError) Is(target error) bool {
 		return target == ErrNotFound
 	case golibvirt.ErrAuthFailed, golibvirt.ErrAuthCancelled, golibvirt.ErrAuthUnavailable, golibvirt.ErrAccessDenied:
 		return target == ErrDenied
+	case errAgentTimeout, golibvirt.ErrAgentUnresponsive, golibvirt.ErrAgentUnsynced:
+		return target == ErrAgentSilent
 	}
 	return false
 }
@@ -87,6 +92,8 @@ var hints = []hint{
 	{ErrTimeout, "a call may wait for a hook, or for a job on its domain (virsh domjobinfo); if `virsh list` hangs too, see the log of virtqemud or libvirtd"},
 	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
 	{ErrDenied, "run this as root"},
+	{ErrNoAgent, "give the domain a <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel> (virsh edit), and install qemu-guest-agent in the guest"},
+	{ErrAgentSilent, "in the guest: is qemu-guest-agent installed and running? systemctl restart qemu-guest-agent (one that has sent garbage libvirt gives up until then)"},
 }
 
 // socketHints are those for a socketError: of anything else the same errors of the

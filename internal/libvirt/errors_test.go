@@ -28,12 +28,15 @@ func TestErrors(t *testing.T) {
 		{rpc(golibvirt.ErrAuthCancelled), ErrDenied, "root"},
 		{rpc(golibvirt.ErrAuthUnavailable), ErrDenied, "root"},
 		{rpc(golibvirt.ErrOperationInvalid), nil, ""},
+		{rpc(golibvirt.ErrAgentUnresponsive), ErrAgentSilent, "qemu-guest-agent"},
+		{rpc(golibvirt.ErrAgentUnsynced), ErrAgentSilent, "qemu-guest-agent"},
+		{rpc(errAgentTimeout), ErrAgentSilent, "qemu-guest-agent"},
 		{denied, fs.ErrPermission, "socket's group"},
 		{fs.ErrPermission, fs.ErrPermission, ""}, // of something else than the socket
 		{fs.ErrNotExist, nil, ""},
 	} {
 		err := fmt.Errorf("connect to libvirt: %w", tt.err)
-		for _, sentinel := range []error{ErrNotFound, ErrDenied, ErrRemote, ErrTimeout, ErrLost, ErrClosed, fs.ErrPermission} {
+		for _, sentinel := range []error{ErrNotFound, ErrDenied, ErrRemote, ErrTimeout, ErrLost, ErrClosed, ErrAgentSilent, fs.ErrPermission} {
 			if got, want := errors.Is(err, sentinel), sentinel == tt.is; got != want {
 				t.Errorf("%#v is %v: %v", tt.err, sentinel, got)
 			}

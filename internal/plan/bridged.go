@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/finding"
@@ -182,7 +183,7 @@ func (in *inspector) lowerRemedy(to int) string {
 	up := "# either raise what is marked on its path, from the wire in; or lower the guest:\n"
 	switch {
 	case in.reading && in.XML.MTU != in.Guest:
-		return up + inside(to)
+		return up + in.inside(to)
 	case in.planned == nil:
 		return up + "# its definition has no such NIC\n" + inside(to)
 	case in.planned.Ours:
@@ -213,7 +214,7 @@ func (in *inspector) notTold(seg *Segment) {
 	case want == 0 || in.Ignored || seg.Missing || in.has(finding.ModelCannotCarry):
 	case in.reading && in.Guest >= want: // it knows, or above has said so
 	case in.reading && in.XML.MTU >= want && tells:
-		in.find(finding.WaitsForGuest, inside(want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)
+		in.find(finding.WaitsForGuest, in.inside(want), "the guest works with %d, although it was told %d", in.Guest, in.XML.MTU)
 	case want == nicmodel.Standard && (in.XML.MTU == 0 || !tells):
 	case in.XML.MTU != 0 && tells:
 	case in.XML.MTU == 0 && in.planned != nil && in.planned.XML.MTU != 0 && told(in.planned.XML) == nicmodel.ToldVirtio: // needs-cold-start says so
@@ -239,13 +240,21 @@ func inside(mtu int) string {
 	return fmt.Sprintf("# inside the guest: ip link set dev DEVICE mtu %d", mtu)
 }
 
+// inside is what to do in this guest: where it has said what it has, it can be told.
+func (in *inspector) inside(mtu int) string {
+	if !in.reading {
+		return inside(mtu)
+	}
+	return fmt.Sprintf("virt-mtu fix --agent %s\n# or %s", ShellWord(in.s.Name), strings.TrimPrefix(inside(mtu), "# "))
+}
+
 // tellRemedy is how a guest comes to know its MTU.
 func (in *inspector) tellRemedy(mtu int, byXML bool) string {
 	if m, ok := nicmodel.Lookup(in.XML.Model); ok && m.Max < mtu {
 		return in.virtio()
 	}
 	if !nicmodel.LookupType(in.XML.Type).Inject {
-		return inside(mtu)
+		return in.inside(mtu)
 	}
 	fix := fmt.Sprintf("virt-mtu fix %s", ShellWord(in.s.Name))
 	switch {
@@ -254,9 +263,9 @@ func (in *inspector) tellRemedy(mtu int, byXML bool) string {
 	case byXML:
 		return fix + " # then a cold start"
 	case in.XML.MTU == 0:
-		return fix + "\n" + inside(mtu)
+		return fix + "\n" + in.inside(mtu)
 	}
-	return inside(mtu)
+	return in.inside(mtu)
 }
 
 // coldStart: does the guest run with another <mtu> than its definition has?

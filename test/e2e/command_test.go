@@ -40,17 +40,18 @@ type report struct {
 }
 
 type iface struct {
-	MAC     string `json:"mac"`
-	Model   string `json:"model"`
-	Type    string `json:"type"`
-	Source  string `json:"source"`
-	Device  string `json:"device"`
-	Current int    `json:"current"`
-	Target  int    `json:"target"`
-	Reason  string `json:"reason"`
-	Action  string `json:"action"`
-	Told    string `json:"told"`
-	Pending string `json:"pending"`
+	MAC      string `json:"mac"`
+	Model    string `json:"model"`
+	Type     string `json:"type"`
+	Source   string `json:"source"`
+	Device   string `json:"device"`
+	Current  int    `json:"current"`
+	Target   int    `json:"target"`
+	Reason   string `json:"reason"`
+	Action   string `json:"action"`
+	Told     string `json:"told"`
+	Pending  string `json:"pending"`
+	GuestMTU int    `json:"guest_mtu"`
 }
 
 // fixJSON runs fix -o json; keys that the contract does not have fail the test.

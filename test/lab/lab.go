@@ -88,7 +88,8 @@ func (h *Host) Wire(t testing.TB, dev string, other *Host, otherDev string) {
 
 // Domain is the XML of a guest with these interfaces that boots the lab's kernel. Words
 // are added to its command line: gip=ADDR, setmtu=N. The word "links" gives it the
-// kernel's kinds of link and /bin/ip, /bin/bridge and /bin/wg for them.
+// kernel's kinds of link and /bin/ip, /bin/bridge and /bin/wg for them; "agent" instead
+// a guest agent, on its channel, and VLANs. With ga=none its port, /dev/agent, is left.
 func (h *Host) Domain(t testing.TB, name, interfaces string, words ...string) string {
 	t.Helper()
 	return Domain(t, name, interfaces, words...)
