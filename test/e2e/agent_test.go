@@ -236,13 +236,14 @@ func TestIntegrationAgentMisbehaves(t *testing.T) {
 	}
 	h.PutGuest(t, bad, file, "/liar")
 	// begin starts it anew: libvirt gives an agent up that has sent garbage, until it closes
-	// its port and opens it again. That it is in step with one it asks only once.
+	// its port and opens it again; all that writes to that has to end first. That it is in step
+	// with one it asks only once.
 	begin := func(t *testing.T, mode string) {
 		first := "good"
 		if mode == "hangs" {
 			first = mode
 		}
-		inGuest(t, h, bad, "sh", "-c", "echo "+first+" >/mode; while [ -e /pid ] && kill $(cat /pid); do sleep 0.2; done; rm -f /pid")
+		inGuest(t, h, bad, "sh", "-c", "echo "+first+" >/mode; while [ -e /pid ] && kill -9 -- -$(cat /pid); do sleep 0.2; done; rm -f /pid")
 		inGuest(t, h, bad, "sh", "-c", "setsid sh -c 'echo $$ >/pid; exec /liar' >/dev/null 2>&1 </dev/null &")
 		if first == mode {
 			return
