@@ -468,6 +468,22 @@ func TestIntegrationWatchDefinitions(t *testing.T) {
 		h.Run(t, "ip", "link", "del", "drag")
 		soonMTU(t, h, "dip2", "9000")
 	})
+	t.Run("uplinks that are away raise nothing", func(t *testing.T) {
+		h.Bridge(t, "br3", 9000)
+		h.Uplink(t, "br3", "up3", 4000)
+		define(t, h, "away1", on("br3", nic("virtio", 0)))
+		soonMTU(t, h, "away1", "4000")
+		d.quiet(t)
+		h.Run(t, "ip", "link", "set", "up3", "nomaster")
+		d.says(t, `"bridge has lost its uplinks; nothing on it is raised until it has one again, or by virt-mtu fix" bridge=br3`)
+		define(t, h, "away2", on("br3", nic("virtio", 0)))
+		d.quiet(t)
+		if a, b := mtus(h, "away1"), mtus(h, "away2"); a != "4000" || b != "" {
+			t.Errorf("without an uplink they have %q and %q", a, b)
+		}
+		h.Run(t, "ip", "link", "set", "up3", "master", "br3")
+		soonMTU(t, h, "away2", "4000")
+	})
 	t.Run("a bridge that is raised raises what follows it", func(t *testing.T) {
 		start(t, h, "rise1")
 		dev := domainTap(t, h, "rise1")
@@ -608,7 +624,7 @@ func TestIntegrationWatchWithoutLibvirt(t *testing.T) {
 	}
 	h.Libvirtd(t, "stop")
 	addTap(t, h, "vnet8", "br0")
-	d := watch(t, h, "--timeout", "2s")
+	d := watch(t, h, "--timeout", "2s", "--listen", "127.0.0.1:9786")
 
 	t.Run("it was not there at the start", func(t *testing.T) {
 		time.Sleep(rest)
@@ -688,6 +704,11 @@ func TestIntegrationWatchWithoutLibvirt(t *testing.T) {
 		soonTap(t, h, "vnet0", 9300)
 		time.Sleep(2 * time.Second)
 		d.says(t, "did not answer within 2s")
+		// It is found out, and a scrape does not wait for it.
+		soon(t, "the metrics say that libvirt is away", func() bool {
+			r := h.Try(t, "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9786/metrics")
+			return strings.Contains(r.Stdout, "virt_mtu_watch_libvirt_connected 0\n") && strings.Contains(r.Stdout, "virt_mtu_check_status ")
+		})
 		h.Libvirtd(t, "thaw")
 		soon(t, "web6 follows br0", func() bool { return mtus(h, "web6") == "9300" })
 		define(t, h, "web7", nic("virtio", 0))
