@@ -119,11 +119,12 @@ func (f *Fixer) network(j *networkJob, name string, guests *Fixer) NetworkResult
 }
 
 func (f *Fixer) workOnNetwork(j *networkJob, r *NetworkResult) (err error) {
-	name := r.Name
-	if j.read.UUID != "" {
-		name = j.read.UUID // whatever it is called by now
+	if j.read.UUID == "" {
+		j.read, err = j.conn.Network(r.Name)
+	} else {
+		j.read, err = j.conn.NetworkByUUID(j.read.UUID) // whatever it is called by now
 	}
-	if j.read, err = j.conn.Network(name); err != nil {
+	if err != nil {
 		return err
 	}
 	r.Name, r.UUID, r.State = j.read.Name, j.read.UUID, "inactive"
@@ -185,7 +186,7 @@ func (f *Fixer) changeNetwork(j *networkJob, r *NetworkResult) error {
 	}
 	r.Changed = false
 	if p.Changes() {
-		now, err := j.conn.Network(j.read.UUID)
+		now, err := j.conn.NetworkByUUID(j.read.UUID)
 		if err != nil {
 			return err
 		}
@@ -213,7 +214,7 @@ func (f *Fixer) changeNetwork(j *networkJob, r *NetworkResult) error {
 // settled reports what became of a definition: it has the number, and the record that says
 // whose it is.
 func (j *networkJob) settled() error {
-	now, err := j.conn.Network(j.read.UUID)
+	now, err := j.conn.NetworkByUUID(j.read.UUID)
 	if err != nil {
 		return err
 	}

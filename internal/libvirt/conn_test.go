@@ -261,6 +261,9 @@ func TestIntegrationNetworks(t *testing.T) {
 		if one, err := c.Network(got[i].UUID); err != nil || !cmp.Equal(one, got[i]) {
 			t.Errorf("by its UUID: %+v, %v", one, err)
 		}
+		if one, err := c.NetworkByUUID(got[i].UUID); err != nil || !cmp.Equal(one, got[i]) {
+			t.Errorf("by its UUID alone: %+v, %v", one, err)
+		}
 		if defined := got[i].Definition != ""; defined == got[i].Active {
 			t.Errorf("%q has the definition %q", got[i].Name, got[i].Definition)
 		}

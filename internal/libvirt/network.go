@@ -58,14 +58,29 @@ func (c *Conn) Network(nameOrUUID string) (Network, error) {
 		raw, err = c.rpc.NetworkLookupByName(nameOrUUID)
 		return err
 	})
-	if uuid, ok := parseUUID(nameOrUUID); ok && errors.Is(err, ErrNotFound) {
-		err = c.call(func() (err error) {
-			raw, err = c.rpc.NetworkLookupByUUID(uuid)
-			return err
-		})
+	if _, ok := parseUUID(nameOrUUID); ok && errors.Is(err, ErrNotFound) {
+		return c.NetworkByUUID(nameOrUUID)
 	}
 	if err != nil {
 		return Network{}, fmt.Errorf("look up network %q: %w", nameOrUUID, err)
+	}
+	return c.network(raw)
+}
+
+// NetworkByUUID returns the network with that UUID, never another that is called so.
+// ErrNotFound where there is none.
+func (c *Conn) NetworkByUUID(s string) (Network, error) {
+	uuid, ok := parseUUID(s)
+	if !ok {
+		return Network{}, fmt.Errorf("look up network %q: not a UUID", s)
+	}
+	var raw golibvirt.Network
+	err := c.call(func() (err error) {
+		raw, err = c.rpc.NetworkLookupByUUID(uuid)
+		return err
+	})
+	if err != nil {
+		return Network{}, fmt.Errorf("look up network %q: %w", s, err)
 	}
 	return c.network(raw)
 }

@@ -393,3 +393,53 @@ func TestIntegrationNetworkOwnOptions(t *testing.T) {
 		t.Errorf("check:\n%s", r.Stdout)
 	}
 }
+
+// Somebody works on the definition while fix does.
+func TestIntegrationNetworkMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := lab.New(t)
+	h.Libvirtd(t, "start")
+	// looked runs fix, and something else right before its last look at the definition.
+	looked := func(then func(), args ...string) (network, lab.Result) {
+		t.Helper()
+		came := false
+		uri := between(t, h, procNetworkLookupByUUID, 1, func() bool {
+			came = true
+			then()
+			return true
+		})
+		got, _, res := fixNetwork(t, h, append([]string{"lan", "--timeout", ample, "--connect", uri}, args...)...)
+		if !came {
+			t.Fatalf("it did not look again: %s%s", res.Stdout, res.Stderr)
+		}
+		return got, res
+	}
+	define := func(old, new string) func() {
+		return func() { defineNetwork(t, h, strings.Replace(netDefinition(t, h, "lan"), old, new, 1)) }
+	}
+
+	defineNetwork(t, h, lanXML)
+	got, res := looked(define("<bridge ", "<domain name='lan.example'/><bridge "), "--mtu", "9000")
+	xml := netDefinition(t, h, "lan")
+	if res.Exit != 0 || got.Action != "inject" || !hasMTU(xml, "9000") || !strings.Contains(xml, "<domain name='lan.example'/>") {
+		t.Errorf("their change and ours: exit %d, %+v\n%s", res.Exit, got, xml)
+	}
+	got, res = looked(define("<mtu size='9000'/>", "<mtu size='5000'/>"), "--mtu", "4000")
+	if xml = netDefinition(t, h, "lan"); res.Exit != 0 || got.Action != "none" || got.Target != 5000 || !hasMTU(xml, "5000") || strings.Contains(xml, "virt-mtu") {
+		t.Errorf("their number: exit %d, %+v\n%s", res.Exit, got, xml)
+	}
+	got, res = looked(func() { h.Run(t, "virsh", "-q", "net-undefine", "lan") }, "--mtu", "4000", "--force")
+	if list := h.Run(t, "virsh", "-q", "net-list", "--all", "--name"); res.Exit != 1 || got.Error == "" || strings.Contains(list, "lan") {
+		t.Errorf("undefined: exit %d, %+v\n%s", res.Exit, got, list)
+	}
+
+	// The daemon ends right before it would be defined.
+	defineNetwork(t, h, lanXML)
+	before := netDefinition(t, h, "lan")
+	uri := between(t, h, procNetworkDefineXML, 1, func() bool { return false })
+	got, _, res = fixNetwork(t, h, "lan", "--mtu", "9000", "--connect", uri)
+	if res.Exit != 1 || got.Error == "" || got.Changed {
+		t.Errorf("lost: exit %d, %+v", res.Exit, got)
+	}
+	wantSame(t, "lost", before, netDefinition(t, h, "lan"))
+}
