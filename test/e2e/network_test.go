@@ -223,7 +223,7 @@ func dhcp(t testing.TB, h *lab.Host) string {
 	return ""
 }
 
-func inGuest(t testing.TB, h *lab.Host, path string) string {
+func guestFile(t testing.TB, h *lab.Host, path string) string {
 	t.Helper()
 	return strings.TrimSpace(h.Guest(t, guestLAN, "cat", path).Stdout)
 }
@@ -233,7 +233,7 @@ func routerSays(t testing.TB, h *lab.Host, mtu string) {
 	t.Helper()
 	has := ""
 	for range 60 {
-		if has = inGuest(t, h, "/proc/sys/net/ipv6/conf/eth0/mtu"); has == mtu {
+		if has = guestFile(t, h, "/proc/sys/net/ipv6/conf/eth0/mtu"); has == mtu {
 			return
 		}
 		// The kernel asks for an advertisement when a link comes up.
@@ -346,7 +346,7 @@ func TestIntegrationNetworkRunning(t *testing.T) {
 	if told := dhcp(t, h); told != "9000" {
 		t.Errorf("DHCP tells %q", told)
 	}
-	if mtu := inGuest(t, h, "/sys/class/net/eth0/mtu"); mtu != "9000" {
+	if mtu := guestFile(t, h, "/sys/class/net/eth0/mtu"); mtu != "9000" {
 		t.Errorf("the guest has %s", mtu)
 	}
 	if !h.Ping(t, guestLAN, 9000) {
