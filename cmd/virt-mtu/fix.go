@@ -20,6 +20,7 @@ import (
 type fixFlags struct {
 	fix.Options
 	mtu     string
+	network []string
 	queued  bool
 	agent   bool
 	replug  bool
@@ -29,7 +30,7 @@ type fixFlags struct {
 func newFix(g *globals) *cobra.Command {
 	var fl fixFlags
 	c := &cobra.Command{
-		Use:   "fix [DOMAIN...]",
+		Use:   "fix [DOMAIN...] [--network NAME]",
 		Short: "put the right <mtu> into definitions, and raise the taps of running domains",
 		Long: `fix gives each bridged NIC of the domains the MTU that its segment carries: in the
 definition, which the guest sees at its next cold start, and on the tap now, if
@@ -46,17 +47,26 @@ and in again, one at a time, with its <mtu> and otherwise as it runs. Its link d
 that time; the guest sees a new device, and has to configure it by itself. What fails is
 put back as it was. A domain's only NIC is left alone, unless --force.
 
-Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
+With --network it works on a libvirt network instead: the <mtu> of its definition, which
+its DHCP server tells as option 26, then its bridge, now, if it runs, and then the guests
+on it, their NICs elsewhere left alone. --mtu is the network's number; without it, or as
+"inherit", that is what its bridge carries now. A bridge that is above it is lowered only
+with --lower. DHCP waits for the network's next start, which is yours to do: it takes
+running guests off the network. With --undo both the network and its guests are undone.
+
+Exit status: 0; 1 a domain or network failed or is refused; 2 wrong usage.`,
 		Example: `  virt-mtu fix --dry-run --diff web1
   virt-mtu fix --all
   virt-mtu fix --agent web1
+  virt-mtu fix --network storage --mtu 9000
   virt-mtu fix --undo --ignore web1`,
 		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
 	}
 	f := c.Flags()
 	f.BoolVar(&fl.All, "all", false, "every domain of this host")
 	f.BoolVar(&fl.queued, "queued", false, "the domains that the hook has asked for")
-	f.StringVar(&fl.mtu, "mtu", "", "MTU `N` instead of what the segment carries")
+	f.StringArrayVar(&fl.network, "network", nil, "the libvirt network `NAME`, and the guests on it; repeatable")
+	f.StringVar(&fl.mtu, "mtu", "", "MTU `N` instead of what the segment carries; with --network also \"inherit\"")
 	f.BoolVar(&fl.DryRun, "dry-run", false, "say what would be done, change nothing")
 	f.BoolVar(&fl.Diff, "diff", false, "show the change of each definition")
 	f.BoolVar(&fl.Force, "force", false, "change an <mtu> that an admin wrote, too; with --replug also the only NIC of a domain")
@@ -71,21 +81,25 @@ Exit status: 0; 1 a domain failed or is refused; 2 wrong usage.`,
 
 func (fl *fixFlags) validate(c *cobra.Command, args []string) (err error) {
 	ways := 0
-	for _, w := range [...]bool{len(args) > 0, fl.All, fl.queued} {
+	for _, w := range [...]bool{len(args) > 0, fl.All, fl.queued, len(fl.network) > 0} {
 		if w {
 			ways++
 		}
 	}
-	if fl.MTU, err = mtuFlag(c, fl.mtu); err != nil {
-		return err
+	if len(fl.network) == 0 || fl.mtu != "inherit" {
+		if fl.MTU, err = mtuFlag(c, fl.mtu); err != nil {
+			return err
+		}
 	}
 	switch {
 	case ways == 0:
-		return usage("fix: which domains? name them, or say --all or --queued")
+		return usage("fix: which domains? name them, or say --all, --queued or --network NAME")
 	case ways > 1:
-		return usage("fix: DOMAIN, --all and --queued exclude each other")
+		return usage("fix: DOMAIN, --all, --queued and --network exclude each other")
 	case fl.Ignore && !fl.Undo:
 		return usage("fix: --ignore goes with --undo")
+	case fl.Ignore && len(fl.network) > 0:
+		return usage("fix: --ignore is a domain's own setting: it goes not with --network")
 	case fl.queued && fl.DryRun:
 		return usage("fix: --queued takes the requests out of the queue: it goes not with --dry-run")
 	case fl.Undo && (fl.MTU != 0 || fl.Force || fl.Lower || fl.queued || fl.agent || fl.replug):
@@ -175,6 +189,9 @@ func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fi
 			return f.Queued(dir)
 		}
 	}
+	if len(fl.network) > 0 {
+		return f.RunNetworks(fl.network)
+	}
 	report := f.Run(domains)
 	report.Domains = append(report.Domains, missing...)
 	return report, nil
@@ -206,13 +223,23 @@ func show(c *cobra.Command, r *fix.Report, asJSON, dryRun bool) error {
 			complain(c.ErrOrStderr(), fmt.Errorf("fix %s: %s", plan.ShellWord(d.Name), d.Error), d.Hint())
 		}
 	}
+	for _, n := range r.Networks {
+		if n.Error != "" {
+			complain(c.ErrOrStderr(), fmt.Errorf("fix network %s: %s", plan.ShellWord(n.Name), n.Error), n.Hint())
+		}
+	}
 	if !asJSON {
 		return r.Text(c.OutOrStdout(), dryRun)
 	}
+	var diffs []byte
+	for _, n := range r.Networks {
+		diffs = append(diffs, n.Diff()...)
+	}
 	for _, d := range r.Domains {
-		if _, err := c.ErrOrStderr().Write(d.Diff()); err != nil {
-			return err
-		}
+		diffs = append(diffs, d.Diff()...)
+	}
+	if _, err := c.ErrOrStderr().Write(diffs); err != nil {
+		return err
 	}
 	return writeJSON(c.OutOrStdout(), r)
 }

@@ -12,6 +12,9 @@ import (
 // a network or a snapshot for instance, or that there is no element in it.
 var ErrNotDomain = errors.New("not a libvirt <domain>")
 
+// ErrNotNetwork says that a document is something else than a libvirt <network>.
+var ErrNotNetwork = errors.New("not a libvirt <network>")
+
 // Error is what is wrong at one place of a document.
 type Error struct {
 	Line, Column int // both from 1; the column in bytes

@@ -2,7 +2,7 @@ package domxml
 
 import (
 	"encoding/xml"
-	"strconv"
+	"fmt"
 )
 
 // nic is an <interface> that is being read.
@@ -12,11 +12,11 @@ type nic struct {
 	// The first <mac>, <mtu> and so on are what libvirt reads.
 	mac, model, source, target, virtualport bool
 
-	rawMAC, rawMTU string
-	macAt, mtuAt   int    // offsets of their elements
-	secondMTU      int    // 0: there is none
-	child          string // the child that is open, empty if it is foreign
-	childAt        int
+	mtuReader
+	rawMAC  string
+	macAt   int    // offset of its element
+	child   string // the child that is open, empty if it is foreign
+	childAt int
 }
 
 // openDevice takes a start tag within /domain/devices.
@@ -24,7 +24,7 @@ func (p *parser) openDevice(t xml.StartElement) {
 	ours := t.Name.Space == ""
 	switch {
 	case p.depth == 3 && ours && t.Name.Local == "interface":
-		p.nic = &nic{}
+		p.nic = &nic{site: site{name: "interface"}}
 		p.nic.Type = attr(t.Attr, "type")
 		p.nic.whole.start, p.nic.openEnd = p.token.start, p.token.end
 		p.nic.selfClosed = p.src[p.token.end-2] == '/'
@@ -88,21 +88,7 @@ func (n *nic) openChild(t xml.StartElement, raw []byte) {
 			n.VirtualPort = attr(t.Attr, "type")
 		}
 	case "mtu":
-		if n.mtuAt != 0 {
-			n.secondMTU = n.childAt
-			return
-		}
-		n.mtuAt = n.childAt
-		size := attrIndex(t.Attr, "size")
-		if size < 0 {
-			return
-		}
-		n.rawMTU = t.Attr[size].Value
-		value := nextValue(raw, 0)
-		for range size {
-			value = nextValue(raw, value.end+1)
-		}
-		n.sizeValue = span{n.childAt + value.start, n.childAt + value.end}
+		n.openMTU(&n.site, t, raw, n.childAt)
 	}
 }
 
@@ -172,23 +158,7 @@ func (p *parser) settle(n *nic) error {
 	if name == "" {
 		name = "no mac address"
 	}
-	if n.secondMTU != 0 {
-		return errorAt(p.src, n.secondMTU, "interface %d (%s): a second <mtu>: leave one of them", number, name)
-	}
-	mtu, ok := parseMTU(n.rawMTU)
-	if !ok {
-		return errorAt(p.src, n.mtuAt, "interface %d (%s): mtu size %s is not valid: give %d to %d bytes, or take the <mtu> out",
-			number, name, quote(n.rawMTU), MinMTU, MaxMTU)
-	}
+	mtu, err := n.size(p.src, fmt.Sprintf("interface %d (%s)", number, name))
 	n.NIC.MTU, n.site.mtu = mtu, mtu
-	return nil
-}
-
-// parseMTU reads the size of an <mtu>, 0 for none.
-func parseMTU(s string) (int, bool) {
-	if s == "" {
-		return 0, true
-	}
-	n, err := strconv.ParseUint(s, 10, 16)
-	return int(n), err == nil && (n == 0 || n >= MinMTU)
+	return err
 }

@@ -17,20 +17,36 @@ const byteOrderMark = "\ufeff"
 // The error is ErrNotDomain (errors.Is) for a document that is something else; an
 // *Error (errors.As) wherever a place in src is to blame.
 func Parse(src []byte) (*Document, error) {
-	if len(src) > MaxSize {
-		return nil, fmt.Errorf("the document is larger than %d bytes, which is more than libvirt itself takes", MaxSize)
-	}
-	if err := checkBytes(src); err != nil {
-		return nil, err
-	}
-	p := parser{src: src, doc: Document{src: src}, open: make([]xml.Name, 0, usualDepth)}
-	if bytes.HasPrefix(src, []byte(byteOrderMark)) {
-		p.base = len(byteOrderMark)
-	}
-	if err := p.run(); err != nil {
+	p := parser{src: src, doc: Document{src: src}, kind: domainKind}
+	if err := p.parse(); err != nil {
 		return nil, err
 	}
 	return &p.doc, nil
+}
+
+// kind is what a document has to be.
+type kind struct {
+	root string // its element
+	not  error  // what it is where it is something else
+}
+
+var (
+	domainKind  = kind{"domain", ErrNotDomain}
+	networkKind = kind{"network", ErrNotNetwork}
+)
+
+func (p *parser) parse() error {
+	if len(p.src) > MaxSize {
+		return fmt.Errorf("the document is larger than %d bytes, which is more than libvirt itself takes", MaxSize)
+	}
+	if err := checkBytes(p.src); err != nil {
+		return err
+	}
+	p.open = make([]xml.Name, 0, usualDepth)
+	if bytes.HasPrefix(p.src, []byte(byteOrderMark)) {
+		p.base = len(byteOrderMark)
+	}
+	return p.run()
 }
 
 // parser walks over the tokens of one document. Beyond the names that are open its
@@ -41,6 +57,7 @@ type parser struct {
 	dec  *xml.Decoder
 	base int // offset in src of the first byte that dec sees
 	doc  Document
+	kind kind
 
 	token span       // the one at hand
 	depth int        // open elements, the one at hand included
@@ -59,6 +76,7 @@ type parser struct {
 	hostdev                      *hostdev  // the <hostdev> that is open
 	address                      *string   // where the next <address> of the open <source> goes
 	meta                         []Element // the metadata elements that are open
+	network                      *network  // where the document is one
 }
 
 func (p *parser) run() error {
@@ -85,7 +103,7 @@ func (p *parser) run() error {
 		case err == io.EOF && rooted:
 			return nil
 		case err == io.EOF:
-			return fmt.Errorf("%w: there is no element in the document", ErrNotDomain)
+			return fmt.Errorf("%w: there is no element in the document", p.kind.not)
 		case err != nil:
 			var syntax *xml.SyntaxError
 			if errors.As(err, &syntax) {
@@ -131,11 +149,11 @@ func (p *parser) run() error {
 func (p *parser) root(name xml.Name, another bool) error {
 	switch {
 	case another:
-		return p.errorf("a second root element, <%s>: one <domain> is wanted", clip(name.Local))
-	case name.Local != "domain":
-		return fmt.Errorf("%w: this is a <%s>, not a <domain>", ErrNotDomain, clip(name.Local))
+		return p.errorf("a second root element, <%s>: one <%s> is wanted", clip(name.Local), p.kind.root)
+	case name.Local != p.kind.root:
+		return fmt.Errorf("%w: this is a <%s>, not a <%s>", p.kind.not, clip(name.Local), p.kind.root)
 	case name.Space != "":
-		return fmt.Errorf("%w: this is a <domain> of namespace %s, libvirt's has none", ErrNotDomain, quote(name.Space))
+		return fmt.Errorf("%w: this is a <%s> of namespace %s, libvirt's has none", p.kind.not, name.Local, quote(name.Space))
 	}
 	return nil
 }
@@ -153,12 +171,16 @@ func (p *parser) start(t xml.StartElement) error {
 		if t.Name.Space == "" {
 			p.section = t.Name.Local
 		}
-		return nil
 	}
-	switch p.section {
-	case "devices":
+	if p.network != nil {
+		p.openInNetwork(t)
+	}
+	switch {
+	case p.depth <= 2:
+		return nil
+	case p.section == "devices" && p.network == nil:
 		p.openDevice(t)
-	case "metadata":
+	case p.section == "metadata":
 		return p.openMetadata(t)
 	}
 	return nil
@@ -166,10 +188,15 @@ func (p *parser) start(t xml.StartElement) error {
 
 // end takes an end tag, or the second half of an empty element.
 func (p *parser) end() error {
+	if p.network != nil {
+		if err := p.closeInNetwork(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case p.depth == 2:
 		return p.closeSection()
-	case p.section == "devices":
+	case p.section == "devices" && p.network == nil:
 		return p.closeDevice()
 	case p.section == "metadata":
 		p.closeMetadata()

@@ -8,17 +8,18 @@ import (
 // span is a half-open range of byte offsets into Document.src.
 type span struct{ start, end int }
 
-// site is where the <mtu> of an <interface> is, or where it would go.
+// site is where the <mtu> of an <interface> or a <network> is, or where it would go.
 type site struct {
-	mtu        int  // bytes of IP packet, 0 for none
-	whole      span // the <interface>
-	openEnd    int  // the end of its start tag
-	selfClosed bool // <interface/>
-	firstChild int  // the start of its first child element, 0 without one
-	anchor     span // the child after which an <mtu> goes, zero without one
-	anchorRank int  // of that child, see there
-	element    span // the <mtu>, zero without one
-	sizeValue  span // what stands between the quotes of its size, zero without one
+	name       string // of the element that it is in
+	mtu        int    // bytes of IP packet, 0 for none
+	whole      span   // that element
+	openEnd    int    // the end of its start tag
+	selfClosed bool   // an empty element in one tag
+	firstChild int    // the start of its first child element, 0 without one
+	anchor     span   // the child after which an <mtu> goes, zero without one
+	anchorRank int    // of that child, see there
+	element    span   // the <mtu>, zero without one
+	sizeValue  span   // what stands between the quotes of its size, zero without one
 }
 
 // edit replaces a piece of the document.
@@ -39,20 +40,29 @@ func (d *Document) Bytes() []byte { return d.src }
 //
 // Taking out what Splice put in gives the document that was there before.
 func (d *Document) Splice(mtus map[int]int) []byte {
-	const longest = len("\r\n<mtu size='65535'/></interface>") + 32 // of indentation
-	out := make([]byte, 0, len(d.src)+len(mtus)*longest)
-	done := 0
+	edits := make([]edit, 0, len(mtus))
 	for i := range d.sites {
-		mtu, ok := mtus[i]
-		if !ok {
-			continue
+		if mtu, ok := mtus[i]; ok {
+			edits = append(edits, d.sites[i].set(d.src, mtu))
 		}
-		e := d.sites[i].set(d.src, mtu)
-		out = append(out, d.src[done:e.start]...)
+	}
+	return apply(d.src, edits)
+}
+
+// apply returns src with its edits, which are in order and apart.
+func apply(src []byte, edits []edit) []byte {
+	size := len(src)
+	for _, e := range edits {
+		size += len(e.text)
+	}
+	out := make([]byte, 0, size)
+	done := 0
+	for _, e := range edits {
+		out = append(out, src[done:e.start]...)
 		out = append(out, e.text...)
 		done = e.end
 	}
-	return append(out, d.src[done:]...)
+	return append(out, src[done:]...)
 }
 
 // Interface returns the <interface> of a NIC alone, with its MTU set as Splice
@@ -86,25 +96,35 @@ func (s *site) set(src []byte, mtu int) edit {
 
 // insert returns the edit that adds an <mtu>, tag being all of it but its end.
 func (s *site) insert(src []byte, tag string) edit {
-	after, sibling := s.anchor.end, s.anchor.start
-	if s.anchor == (span{}) {
-		after, sibling = s.openEnd, s.firstChild
-	}
-	if sibling != 0 {
-		lineBreak, indent := lineStart(src, sibling)
-		if end := lineEnd(src, skipComments(src, after)); end >= 0 && lineBreak >= 0 {
-			return edit{span{end, end}, lineBreakAt(src, end) + string(src[indent:sibling]) + tag + "/>"}
-		}
+	after, at, lineBreak, indent := s.line(src)
+	if lineBreak != "" {
+		return edit{span{at, at}, lineBreak + indent + tag + "/>"}
 	}
 	switch {
 	case s.selfClosed:
 		slash := s.openEnd - len("/>")
-		return edit{span{slash, s.openEnd}, ">" + tag + "/></interface>"}
+		return edit{span{slash, s.openEnd}, ">" + tag + "/></" + s.name + ">"}
 	case bytes.HasPrefix(src[s.openEnd:], []byte("</")):
 		// An empty pair gets a pair, so that remove can tell it from the above.
 		return edit{span{s.openEnd, s.openEnd}, tag + "></mtu>"}
 	}
 	return edit{span{after, after}, tag + "/>"}
+}
+
+// line returns where a line of its own goes in, and the line break and indentation that
+// it gets; no line break where there can be none. Then a child goes in right at after.
+func (s *site) line(src []byte) (after, at int, lineBreak, indent string) {
+	after, sibling := s.anchor.end, s.anchor.start
+	if s.anchor == (span{}) {
+		after, sibling = s.openEnd, s.firstChild
+	}
+	if sibling != 0 {
+		before, start := lineStart(src, sibling)
+		if end := lineEnd(src, skipComments(src, after)); end >= 0 && before >= 0 {
+			return after, end, lineBreakAt(src, end), string(src[start:sibling])
+		}
+	}
+	return after, after, "", ""
 }
 
 // remove returns the edit that takes the <mtu> out.
@@ -113,11 +133,16 @@ func (s *site) remove(src []byte) edit {
 	if alone && src[s.element.end-len("/>")] == '/' {
 		return edit{span{s.openEnd - len(">"), s.whole.end}, "/>"}
 	}
-	lineBreak, _ := lineStart(src, s.element.start)
-	if end := lineEnd(src, s.element.end); end >= 0 && lineBreak >= 0 {
-		return edit{span: span{lineBreak, end}}
+	return edit{span: withLine(src, s.element)}
+}
+
+// withLine is an element with its line, where it is alone on it.
+func withLine(src []byte, element span) span {
+	lineBreak, _ := lineStart(src, element.start)
+	if end := lineEnd(src, element.end); end >= 0 && lineBreak >= 0 {
+		return span{lineBreak, end}
 	}
-	return edit{span: s.element}
+	return element
 }
 
 // lineStart returns where the line of at starts and where the break before it

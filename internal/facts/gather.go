@@ -10,6 +10,7 @@ import (
 
 	"virt-mtu/internal/collect"
 	"virt-mtu/internal/finding"
+	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
 )
 
@@ -85,6 +86,11 @@ func (g *gatherer) ask() (version uint64, domains []libvirt.Domain) {
 	defer g.Pool.Put(conn)
 	g.facts.Networks, err = Networks(conn)
 	g.unread(err)
+	for i := range g.facts.Networks {
+		if n := &g.facts.Networks[i]; !n.Inactive {
+			g.unread(host.ReadDnsmasq(n))
+		}
+	}
 	if len(g.Names) == 0 {
 		domains, err = conn.Domains()
 		g.unread(err)

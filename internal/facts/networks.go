@@ -23,6 +23,14 @@ func Networks(c *libvirt.Conn) ([]host.Network, error) {
 			continue
 		}
 		parsed.Inactive = !n.Active
+		if n.Active && n.Definition != "" {
+			definition, perr := host.ParseNetwork([]byte(n.Definition))
+			if perr == nil {
+				parsed.Redefine(definition)
+			} else {
+				err = errors.Join(err, fmt.Errorf("read definition of network %q: %w", n.Name, perr))
+			}
+		}
 		networks = append(networks, parsed)
 	}
 	return networks, err

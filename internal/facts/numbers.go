@@ -16,6 +16,9 @@ func checkNumbers(f *Facts) error {
 	}
 	for i, n := range f.Networks {
 		c.mtu(n.MTU, "networks[%d].mtu", i)
+		c.mtu(n.DefinedMTU, "networks[%d].defined_mtu", i)
+		c.mtu(n.DHCPMTU, "networks[%d].dhcp_mtu", i)
+		c.mtu(n.RouterMTU, "networks[%d].router_mtu", i)
 	}
 	for i, d := range f.Domains {
 		for _, g := range d.Guests {

@@ -13,4 +13,8 @@
 //     that went with it is written again, by settle;
 //   - between a device and the look after it, the very same interface with the same
 //     <mtu> and no record is taken for ours.
+//
+// A libvirt network has one call for its number and its record, so nothing is ever under
+// way there; what somebody defines between the look and that call is overwritten, and a
+// network that is undefined just then comes back.
 package fix

@@ -30,6 +30,8 @@ type Options struct {
 	// Guest, where above 0, is how long each running guest has to let its MTU be set by
 	// its agent; 0: none is asked.
 	Guest time.Duration
+	// Networks, where not nil, are the only ones whose NICs are worked on.
+	Networks []string
 }
 
 // Fixer works on the domains of one libvirt, on the host that it runs on.
@@ -209,7 +211,7 @@ func (f *Fixer) planDefinition(j *job, t *plan.Topology) (plan.Plan, error) {
 	if !f.Undo {
 		return f.plan(j.definition.Domain, t)
 	}
-	p, err := plan.Undo(j.definition.Domain)
+	p, err := plan.Undo(j.definition.Domain, f.Networks)
 	if err != nil {
 		return p, metadataError(j.definition.Name, err)
 	}

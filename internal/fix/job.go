@@ -194,7 +194,7 @@ func document(xml string, err error) (*domxml.Document, error) {
 func (f *Fixer) plan(d domxml.Domain, t *plan.Topology) (plan.Plan, error) {
 	p, err := plan.Make(plan.Input{
 		Domain: d, Host: t, Config: f.Config, Mode: f.Mode,
-		MTU: f.MTU, All: f.All, Force: f.Force, Lower: f.Lower,
+		MTU: f.MTU, All: f.All, Force: f.Force, Lower: f.Lower, Networks: f.Networks,
 	})
 	if err != nil {
 		return p, metadataError(d.Name, err)

@@ -16,16 +16,18 @@ import (
 // strings empty and numbers 0 where there is nothing.
 type Report struct {
 	Domains []Result `json:"domains"` // never nil
+	// Networks are there only where networks were asked for.
+	Networks []NetworkResult `json:"networks,omitempty"`
 }
 
-// Failed reports whether any domain failed or was refused.
+// Failed reports whether any domain or network failed or was refused.
 func (r *Report) Failed() bool {
 	for _, d := range r.Domains {
 		if d.Error != "" || d.refused() {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(r.Networks, func(n NetworkResult) bool { return n.failed() })
 }
 
 // dropGone takes out the domains that libvirt does not know any more.

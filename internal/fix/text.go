@@ -17,7 +17,12 @@ const maxLine = 4000
 // anything else.
 func (r *Report) Text(w io.Writer, dryRun bool) error {
 	var b strings.Builder
-	if len(r.Domains) == 0 {
+	for i := range r.Networks {
+		n := &r.Networks[i]
+		n.text(liner(&b), dryRun)
+		writeDiff(liner(&b), n.diff)
+	}
+	if len(r.Domains) == 0 && len(r.Networks) == 0 {
 		b.WriteString("no domains: nothing to do\n")
 	}
 	for i := range r.Domains {
@@ -27,11 +32,25 @@ func (r *Report) Text(w io.Writer, dryRun bool) error {
 	return err
 }
 
-func (r *Result) text(b *strings.Builder, dryRun bool) {
-	line := func(format string, a ...any) {
+// liner writes lines.
+func liner(b *strings.Builder) func(format string, a ...any) {
+	return func(format string, a ...any) {
 		b.WriteString(oneline.Text(fmt.Sprintf(format, a...), maxLine))
 		b.WriteByte('\n')
 	}
+}
+
+func writeDiff(line func(format string, a ...any), diff []byte) {
+	if diff == nil {
+		return
+	}
+	for _, l := range strings.Split(strings.TrimSuffix(string(diff), "\n"), "\n") {
+		line("%s", strings.ReplaceAll(l, "\t", "    "))
+	}
+}
+
+func (r *Result) text(b *strings.Builder, dryRun bool) {
+	line := liner(b)
 	state := ""
 	if r.State != "" {
 		state = " (" + r.State + ")"
@@ -46,22 +65,22 @@ func (r *Result) text(b *strings.Builder, dryRun bool) {
 			line("      %s", n)
 		}
 	}
-	for _, l := range strings.Split(strings.TrimSuffix(string(r.diff), "\n"), "\n") {
-		if r.diff != nil {
-			line("%s", strings.ReplaceAll(l, "\t", "    "))
-		}
-	}
+	writeDiff(line, r.diff)
 }
 
 func (r *Result) verdict(dryRun bool) string {
+	return verdict(r.Error != "", r.refused(), r.Changed, dryRun)
+}
+
+func verdict(failed, refused, changed, dryRun bool) string {
 	switch {
-	case r.Error != "":
+	case failed:
 		return "failed"
-	case r.refused():
+	case refused:
 		return "refused"
-	case r.Changed && dryRun:
+	case changed && dryRun:
 		return "would change"
-	case r.Changed:
+	case changed:
 		return "changed"
 	}
 	return "nothing to do"

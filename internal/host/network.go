@@ -51,6 +51,13 @@ func ReadNetworks(names []string) ([]Network, error) {
 			errs = append(errs, err)
 			continue
 		}
+		if live[name] && defined[name] {
+			definition, err := readNetwork(definedNetworks, name)
+			if err == nil {
+				n.Redefine(definition)
+			}
+			errs = append(errs, err)
+		}
 		networks = append(networks, n)
 	}
 	return networks, errors.Join(errs...)
@@ -104,6 +111,13 @@ func readNetwork(dir, name string) (Network, error) {
 	return n, nil
 }
 
+// Redefine notes what the definition of a network that runs says otherwise.
+func (n *Network) Redefine(definition Network) {
+	if definition.MTU != n.MTU {
+		n.Redefined, n.DefinedMTU = true, definition.MTU
+	}
+}
+
 // networkXML is what is wanted of libvirt's <network>.
 type networkXML struct {
 	Name    string `xml:"name"`
@@ -119,6 +133,20 @@ type networkXML struct {
 	VirtualPort struct {
 		Type string `xml:"type,attr"`
 	} `xml:"virtualport"`
+	MAC struct {
+		Address string `xml:"address,attr"`
+	} `xml:"mac"`
+	IPs []struct {
+		Address string `xml:"address,attr"`
+		Family  string `xml:"family,attr"`
+		DHCP    *struct {
+			Ranges []struct{} `xml:"range"`
+			Hosts  []struct{} `xml:"host"`
+		} `xml:"dhcp"`
+	} `xml:"ip"`
+	Options []struct {
+		Value string `xml:"value,attr"`
+	} `xml:"http://libvirt.org/schemas/network/dnsmasq/1.0 options>option"`
 }
 
 // ParseNetwork reads a libvirt <network>, or the <networkstatus> with one in it
@@ -131,7 +159,7 @@ func ParseNetwork(src []byte) (Network, error) {
 	if err != nil {
 		return Network{}, fmt.Errorf("parse network: %w", err)
 	}
-	n := Network{Name: x.Name, Bridge: x.Bridge.Name, OVS: x.VirtualPort.Type == "openvswitch"}
+	n := Network{Name: x.Name, Bridge: x.Bridge.Name, OVS: x.VirtualPort.Type == "openvswitch", MAC: x.MAC.Address}
 	if n.Name == "" {
 		return Network{}, errors.New("parse network: it has no <name>")
 	}
@@ -150,7 +178,22 @@ func ParseNetwork(src []byte) (Network, error) {
 		}
 		n.MTU = int(mtu)
 	}
+	x.dnsmasq(&n)
 	return n, nil
+}
+
+// dnsmasq works out what libvirt tells the network's dnsmasq of MTUs.
+func (x *networkXML) dnsmasq(n *Network) {
+	for _, ip := range x.IPs {
+		n.IPv6 = n.IPv6 || ip.Family == "ipv6"
+		n.DHCP = n.DHCP || ip.Family != "ipv6" && ip.DHCP != nil && len(ip.DHCP.Ranges)+len(ip.DHCP.Hosts) > 0
+	}
+	if n.DHCP {
+		n.DHCPMTU = n.MTU
+	}
+	for _, o := range x.Options { // libvirt writes them behind its own
+		n.dnsmasqLine(o.Value)
+	}
 }
 
 func decodeNetwork(d *xml.Decoder) (networkXML, error) {

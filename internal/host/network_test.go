@@ -14,14 +14,14 @@ import (
 
 func TestParseNetworkFiles(t *testing.T) {
 	for file, want := range map[string]Network{
-		"live/isolated.xml":    {Name: "isolated", Bridge: "virbr7", MTU: 9000},
-		"live/nat.xml":         {Name: "nat", Bridge: "virbr0", Forward: "nat"},
-		"live/open net.xml":    {Name: "open net", Bridge: "virbr8", Forward: "open"},
+		"live/isolated.xml":    {Name: "isolated", Bridge: "virbr7", MTU: 9000, MAC: "52:54:00:0b:71:96"},
+		"live/nat.xml":         {Name: "nat", Bridge: "virbr0", Forward: "nat", MAC: "52:54:00:21:a4:0f"},
+		"live/open net.xml":    {Name: "open net", Bridge: "virbr8", Forward: "open", MAC: "52:54:00:db:2a:14"},
 		"live/lan.xml":         {Name: "lan", Bridge: "br0", Forward: "bridge"},
 		"live/ovs.xml":         {Name: "ovs", Bridge: "ovsbr0", Forward: "bridge", OVS: true},
 		"live/macvtap.xml":     {Name: "macvtap", Forward: "private"},
-		"defined/isolated.xml": {Name: "isolated", Bridge: "virbr7", MTU: 1500},
-		"defined/off.xml":      {Name: "off", Bridge: "virbr9", Forward: "route", MTU: 1400},
+		"defined/isolated.xml": {Name: "isolated", Bridge: "virbr7", MTU: 1500, MAC: "52:54:00:6c:af:3f"},
+		"defined/off.xml":      {Name: "off", Bridge: "virbr9", Forward: "route", MTU: 1400, MAC: "52:54:00:e7:a8:65"},
 		"defined/ovs.xml":      {Name: "ovs", Bridge: "ovsbr0", Forward: "bridge", OVS: true},
 	} {
 		t.Run(file, func(t *testing.T) {
@@ -52,6 +52,14 @@ func TestParseNetwork(t *testing.T) {
 		{"largest", `<network><name>n</name><mtu size='65535'/></network>`, Network{Name: "n", MTU: 65535}},
 		{"a portgroup's port is not the network's", `<network><name>n</name><portgroup name='p'><virtualport type='openvswitch'/></portgroup></network>`, Network{Name: "n"}},
 		{"other port", `<network><name>n</name><virtualport type='midonet'/></network>`, Network{Name: "n"}},
+		{"DHCP tells the network's number", `<network><name>n</name><mtu size='9000'/><ip address='192.0.2.1'><dhcp><range start='192.0.2.2' end='192.0.2.9'/></dhcp></ip></network>`,
+			Network{Name: "n", MTU: 9000, DHCP: true, DHCPMTU: 9000}},
+		{"DHCP for IPv6 has no such option", `<network><name>n</name><mtu size='9000'/><ip family='ipv6' address='fd00::1'><dhcp><range start='fd00::2' end='fd00::9'/></dhcp></ip></network>`,
+			Network{Name: "n", MTU: 9000, IPv6: true}},
+		{"an option of the admin's own", `<network xmlns:d='http://libvirt.org/schemas/network/dnsmasq/1.0'><name>n</name><mtu size='9000'/><ip address='192.0.2.1'><dhcp><host mac='52:54:00:00:00:01' ip='192.0.2.2'/></dhcp></ip>` +
+			`<d:options><d:option value='dhcp-option=tag:x,26,1300'/><d:option value='dhcp-option=option:mtu,1400'/><d:option value='ra-param=virbr0,mtu:1400,60'/></d:options></network>`,
+			Network{Name: "n", MTU: 9000, DHCP: true, DHCPMTU: 1400, RouterMTU: 1400}},
+		{"an option of another namespace", `<network><name>n</name><options><option value='dhcp-option=26,1400'/></options></network>`, Network{Name: "n"}},
 		{"entities", `<?xml version="1.0"?><network><name>a&amp;b</name></network>`, Network{Name: "a&b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,14 +149,15 @@ func TestIntegrationReadNetworks(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		// The live file wins over the definition; what is not there is passed over.
+		// The live file is what holds, with what its definition says otherwise; what is not
+		// there is passed over.
 		got, err := ReadNetworks([]string{"isolated", "off", "isolated", "nosuch", "", "../../outside", "..", "autostart/x", "*"})
 		if err != nil {
 			t.Error(err)
 		}
 		want := []Network{
-			{Name: "isolated", Bridge: "virbr7", MTU: 9000},
-			{Name: "off", Bridge: "virbr9", Forward: "route", MTU: 1400},
+			{Name: "isolated", Bridge: "virbr7", MTU: 9000, Redefined: true, DefinedMTU: 1500, MAC: "52:54:00:0b:71:96"},
+			{Name: "off", Bridge: "virbr9", Forward: "route", MTU: 1400, MAC: "52:54:00:e7:a8:65"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

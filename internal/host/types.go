@@ -100,6 +100,21 @@ type Network struct {
 	OVS bool `json:"ovs"`
 	// Inactive: libvirt says that it does not run.
 	Inactive bool `json:"inactive"`
+	// Redefined: its definition has another <mtu> than it runs with, DefinedMTU (0: none),
+	// from its next start on.
+	Redefined  bool `json:"redefined"`
+	DefinedMTU int  `json:"defined_mtu"`
+	// MAC address that libvirt gives its bridge; empty: not known.
+	MAC string `json:"mac"`
+	// IPv6: its bridge has an IPv6 address.
+	IPv6 bool `json:"ipv6"`
+	// DHCP: libvirt's dnsmasq gives its guests IPv4 addresses, and with them DHCPMTU as
+	// their MTU (option 26; 0: none).
+	DHCP    bool `json:"dhcp"`
+	DHCPMTU int  `json:"dhcp_mtu"`
+	// RouterMTU is what that dnsmasq's router advertisements name, where it is told a
+	// number; 0: the bridge's own, or none.
+	RouterMTU int `json:"router_mtu"`
 }
 
 // OVS is what Open vSwitch's database says of its bridges.

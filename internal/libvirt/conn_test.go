@@ -258,10 +258,25 @@ func TestIntegrationNetworks(t *testing.T) {
 		if !strings.Contains(got[i].XML, "<name>"+got[i].Name+"</name>") || !strings.Contains(got[i].XML, "br0") {
 			t.Errorf("XML of %q:\n%s", got[i].Name, got[i].XML)
 		}
-		got[i].XML = ""
+		if one, err := c.Network(got[i].UUID); err != nil || !cmp.Equal(one, got[i]) {
+			t.Errorf("by its UUID: %+v, %v", one, err)
+		}
+		if one, err := c.NetworkByUUID(got[i].UUID); err != nil || !cmp.Equal(one, got[i]) {
+			t.Errorf("by its UUID alone: %+v, %v", one, err)
+		}
+		if defined := got[i].Definition != ""; defined == got[i].Active {
+			t.Errorf("%q has the definition %q", got[i].Name, got[i].Definition)
+		}
+		got[i].XML, got[i].Definition, got[i].UUID = "", "", ""
 	}
 	if diff := cmp.Diff([]Network{{Name: "live one", Active: true}, {Name: "trunk"}}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := c.Network("nope"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a network that is not there: %v", err)
+	}
+	if err := c.DefineNetwork("<network/>"); err == nil || !strings.HasPrefix(err.Error(), "define network: ") {
+		t.Errorf("a network without a name: %v", err)
 	}
 }
 
@@ -279,6 +294,10 @@ func calls(c *Conn, d Domain) map[string]func() error {
 		"Metadata":    func() error { _, err := c.Metadata(d, ours); return err },
 		"SetMetadata": func() error { return c.SetMetadata(d, "virt-mtu-owned", ours, "<nics/>", false) },
 		"Networks":    func() error { _, err := c.Networks(); return err },
+		"Network":     func() error { _, err := c.Network("trunk"); return err },
+		"DefineNetwork": func() error {
+			return c.DefineNetwork("<network><name>late</name><forward mode='bridge'/><bridge name='br0'/></network>")
+		},
 	}
 }
 

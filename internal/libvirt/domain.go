@@ -208,8 +208,13 @@ func (c *Conn) SetMetadata(d Domain, key, uri, xml string, live bool) error {
 }
 
 func domain(raw golibvirt.Domain) Domain {
-	h := hex.EncodeToString(raw.UUID[:])
-	return Domain{Name: raw.Name, UUID: strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")}
+	return Domain{Name: raw.Name, UUID: hyphened(raw.UUID)}
+}
+
+// hyphened returns a UUID in its canonical form.
+func hyphened(uuid golibvirt.UUID) string {
+	h := hex.EncodeToString(uuid[:])
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 }
 
 // raw returns the domain as the wire has it. The ID is of no use to the daemon,

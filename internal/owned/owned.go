@@ -165,34 +165,37 @@ func parse(node domxml.Element) (Record, error) {
 func entry(attrs []xml.Attr) (Entry, error) {
 	var e Entry
 	for _, a := range attrs {
-		var dst *int
 		switch a.Name.Local {
 		case "mac":
 			if len(a.Value) != len("52:54:00:00:00:01") || strings.Trim(a.Value, "0123456789abcdef:") != "" {
 				return Entry{}, fmt.Errorf("mac=%q is not as virt-mtu writes it", a.Value)
 			}
 			e.MAC = a.Value
-			continue
 		case "asked":
 			e.Asked = a.Value == "yes"
-			continue
-		case "before":
-			dst = &e.Before
-		case "set":
-			dst = &e.Set
-		case "next":
-			dst = &e.Next
 		default:
-			return Entry{}, fmt.Errorf("unknown attribute %q", a.Name.Local)
+			if err := e.number(a); err != nil {
+				return Entry{}, err
+			}
 		}
-		n, err := strconv.Atoi(a.Value)
-		if err != nil || n < 0 || n > domxml.MaxMTU {
-			return Entry{}, fmt.Errorf("%s=%q is no MTU", a.Name.Local, a.Value)
-		}
-		*dst = n
 	}
 	if e.MAC == "" {
 		return Entry{}, fmt.Errorf("no mac")
 	}
 	return e, nil
+}
+
+// number reads an attribute that is an MTU.
+func (e *Entry) number(a xml.Attr) error {
+	numbers := map[string]*int{"before": &e.Before, "set": &e.Set, "next": &e.Next}
+	dst, ok := numbers[a.Name.Local]
+	if !ok {
+		return fmt.Errorf("unknown attribute %q", a.Name.Local)
+	}
+	n, err := strconv.Atoi(a.Value)
+	if err != nil || n < 0 || n > domxml.MaxMTU {
+		return fmt.Errorf("%s=%q is no MTU", a.Name.Local, a.Value)
+	}
+	*dst = n
+	return nil
 }

@@ -126,6 +126,12 @@ func (in *inspector) network(seg *Segment) {
 	if ok && net.Forward != "" {
 		n.Note = clauses(n.Note, "forward mode "+net.Forward)
 	}
+	if ok && net.DHCP && net.DHCPMTU != 0 {
+		n.Note = clauses(n.Note, fmt.Sprintf("DHCP tells %d", net.DHCPMTU))
+	}
+	if ok {
+		in.Findings = append(in.Findings, in.s.Host.judgeNetwork(net)...)
+	}
 	in.step(n)
 }
 
@@ -218,11 +224,23 @@ func (in *inspector) notTold(seg *Segment) {
 	case want == nicmodel.Standard && (in.XML.MTU == 0 || !tells):
 	case in.XML.MTU != 0 && tells:
 	case in.XML.MTU == 0 && in.planned != nil && in.planned.XML.MTU != 0 && told(in.planned.XML) == nicmodel.ToldVirtio: // needs-cold-start says so
+	case in.dhcp() == want && !tells:
+		in.find(finding.WaitsForGuest, inside(want), "DHCP alone tells the guest that its segment carries %d: it has that once it asks (option 26)", want)
+	case in.dhcp() == want && in.XML.MTU == 0:
+		in.find(finding.GuestNotTold, in.tellRemedy(want, tells), "the NIC has no <mtu>: that its segment carries %d the guest is told by DHCP alone, where it asks; %s", want, why)
 	case in.XML.MTU == 0:
 		in.find(finding.GuestNotTold, in.tellRemedy(want, tells), "nobody tells the guest that its segment carries %d: the NIC has no <mtu>; %s", want, why)
 	default:
 		in.find(finding.GuestNotTold, in.tellRemedy(want, false), "a %s tells its guest nothing: its <mtu> of %d is for the tap alone", orUnknown(in.XML.Model), in.XML.MTU)
 	}
+}
+
+// dhcp is the MTU that libvirt's DHCP server tells on the NIC's network, 0: none.
+func (in *inspector) dhcp() int {
+	if net, ok := in.s.Host.network(in.XML.Network); ok && net.DHCP && !net.Inactive {
+		return net.DHCPMTU
+	}
+	return 0
 }
 
 // tellable: the NIC tells its guest what <mtu> it has.

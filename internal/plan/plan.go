@@ -34,6 +34,8 @@ type Input struct {
 	All    bool // the domain was not named: --mtu is not for who wants to be left alone
 	Force  bool // change what an admin wrote, too
 	Lower  bool // lower although the bridge stands below its uplinks
+	// Networks, where not nil, are the only ones whose NICs are worked on.
+	Networks []string
 }
 
 // Action is what is to be done about a NIC's <mtu>. The words are those of the
@@ -200,6 +202,10 @@ func (pl *planner) nic(x domxml.NIC) NIC {
 	iftype := nicmodel.LookupType(x.Type)
 	n := NIC{XML: x, Set: x.MTU, Told: told(x), Ours: pl.owned.Owns(x.MAC, x.MTU)}
 	n.Segment = pl.Host.Segment(x)
+	if pl.Networks != nil && !On(x, pl.Networks) {
+		n.Action, n.Reason, n.Ignored = Skip, elsewhereNIC, true
+		return n
+	}
 	w := pl.wish(&n)
 	if !iftype.Inject {
 		n.Ignored = w.Kind == policy.Ignore

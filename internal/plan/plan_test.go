@@ -293,7 +293,7 @@ func TestUndo(t *testing.T) {
 		"never ours":      {nic(mtu(9000)), nil, got{None, 0, 9000}},
 		"intended, no go": {nic(mtu(4000)), recorded(4000, 9000), got{None, 0, 4000}},
 	} {
-		p, err := Undo(domxml.Domain{NICs: []domxml.NIC{tt.nic}, Metadata: tt.meta})
+		p, err := Undo(domxml.Domain{NICs: []domxml.NIC{tt.nic}, Metadata: tt.meta}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -150,11 +150,10 @@ func (t *Topology) Segment(n domxml.NIC) Segment {
 			bridge = network.Bridge
 		}
 		ovs = ovs || network.OVS
-		switch {
-		case network.MTU > 0:
+		switch mtu, why := t.networkMTU(network); {
+		case mtu > 0:
 			s := t.bridge(bridge, ovs)
-			s.MTU, s.Certainty = network.MTU, Known
-			s.Why = fmt.Sprintf("network %s has %d", network.Name, network.MTU)
+			s.MTU, s.Certainty, s.Why = mtu, Known, why
 			return s
 		case bridge == "" && !ok:
 			return Segment{Why: fmt.Sprintf("which bridge network %q is on is not known", n.Network)}

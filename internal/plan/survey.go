@@ -52,6 +52,9 @@ func (t *Topology) Survey() []finding.Finding {
 			}
 		}
 	}
+	for _, n := range t.unjudged() {
+		out = append(out, t.judgeNetwork(n)...)
+	}
 	// First those that nothing sits on: what is under them comes along.
 	under := t.satOn()
 	for _, top := range []bool{true, false} {

@@ -27,6 +27,7 @@ type Topology struct {
 	mu       sync.Mutex
 	segments map[string]Segment
 	tails    map[string]*tail
+	judged   map[string]bool // networks
 }
 
 // plug is an interface and the bridge of Open vSwitch that it is on.
@@ -51,6 +52,7 @@ func NewTopology(s *host.Snapshot) *Topology {
 		carries:  map[string]Carry{},
 		segments: map[string]Segment{},
 		tails:    map[string]*tail{},
+		judged:   map[string]bool{},
 	}
 	for i, l := range s.Links {
 		if _, twice := t.links[l.Name]; twice {

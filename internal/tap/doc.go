@@ -1,5 +1,5 @@
 // Package tap is the only writer to kernel links: it raises the MTU of a guest's
-// tap, and pins a bridge at the MTU that it has.
+// tap, pins a bridge at the MTU that it has, and sets that of a libvirt network's bridge.
 //
 // It believes the kernel and nobody else. Names reach it from domain XML, which
 // whoever may define a guest writes as he likes; a link is touched only if the

@@ -16,6 +16,8 @@ import (
 // Procedures of libvirt's remote protocol (remote_protocol.x).
 const (
 	procGetXMLDesc            = 14
+	procNetworkDefineXML      = 41
+	procNetworkLookupByUUID   = 47
 	procUpdateDeviceFlags     = 174
 	procSetMetadata           = 264
 	procManagedSaveGetXMLDesc = 388
