@@ -34,7 +34,7 @@ func (c *call) incoming(doc *domxml.Document) bool {
 	}
 	defer dir.Close()
 	since, ok := dir.Incoming(doc.UUID, guest(doc))
-	return ok && !definedSince(doc.Name, since)
+	return ok && !definedSince(definitions, doc.Name, since)
 }
 
 // definitions is where libvirt keeps those of the domains.
@@ -43,11 +43,12 @@ const definitions = "/etc/libvirt/qemu/"
 // definedSince reports whether a domain's definition was written after a moment. libvirt
 // writes that of a guest that comes in when it has come (qemuMigrationDstFinish), so one
 // that is newer than the mark tells that this is over, and the start another: after an
-// offline migration none comes of itself, and its migrate looks like any.
-func definedSince(name string, when time.Time) bool {
+// offline migration none comes of itself, and its migrate looks like any. A time ahead of
+// now, of a clock that was set or another host's, tells nothing.
+func definedSince(folder, name string, when time.Time) bool {
 	if strings.ContainsAny(name, "/\x00") { // no domain of libvirt's
 		return false
 	}
-	info, err := os.Lstat(definitions + name + ".xml")
-	return err == nil && !info.ModTime().Before(when)
+	info, err := os.Lstat(folder + name + ".xml")
+	return err == nil && !info.ModTime().Before(when) && !info.ModTime().After(time.Now())
 }
