@@ -162,6 +162,10 @@ const maxRemoteFacts = 64 << 20
 const knowMore = "# virt-mtu there knows more: qemu+ssh asks it. By hand: virt-mtu facts > there.json there, virt-mtu facts > here.json here, then\n" +
 	"virt-mtu check --facts here.json --facts there.json"
 
+// asking bounds how long a host is asked, in what one answer may take: one that takes that
+// for each, or has links and guests without end to tell of, is not waited for.
+const asking = 30
+
 // askHost asks a host what it has: by its own virt-mtu, which knows all, or by its
 // libvirt alone.
 func askHost(ctx context.Context, uri string, timeout time.Duration, nics []domxml.NIC, say func(error, string)) (d check.Destination) {
@@ -176,6 +180,9 @@ func askHost(ctx context.Context, uri string, timeout time.Duration, nics []domx
 		}
 	}()
 	d.Remedy = knowMore
+	most := asking * min(timeout, 24*time.Hour)
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it was not done with answering after %v", most))
+	defer cancel()
 	if r.SSH() {
 		f, err := remoteFacts(ctx, r, timeout)
 		if err == nil {
