@@ -67,8 +67,8 @@ func (f *Fixer) replugDomain(r *Result, j *job) error {
 		if !ok || i.Pending != pendingColdStart {
 			continue
 		}
-		if i.Told != string(nicmodel.ToldVirtio) {
-			i.notes = append(i.notes, fmt.Sprintf("not plugged in anew: model %s is told nothing by that", orNone(i.Model)))
+		if why := i.staysIn(live); why != "" {
+			i.notes = append(i.notes, "not plugged in anew: "+why)
 			continue
 		}
 		if why := replugRefused(j, i, live, f.Force); why != nil {
@@ -94,6 +94,24 @@ func (f *Fixer) replugDomain(r *Result, j *job) error {
 		i.settled()
 	}
 	return nil
+}
+
+// staysIn says why a NIC that waits for a cold start gains nothing by being plugged in
+// anew; empty: it may.
+func (i *Interface) staysIn(live domxml.NIC) string {
+	if live.Network != "" {
+		live.Type = "network" // as its definition has it: the running domain's may be what that came to
+	}
+	switch {
+	case i.ignored:
+		return "it is to be left alone"
+	case i.Told != string(nicmodel.ToldVirtio):
+		return fmt.Sprintf("model %s is told nothing by that", orNone(i.Model))
+	case live.Type != i.Type || source(live) != i.Source || live.Model != i.Model:
+		// It goes in as it runs, and the <mtu> is for what the definition says.
+		return "its definition has another model or is plugged into something else, which a cold start alone brings"
+	}
+	return ""
 }
 
 // settled: nothing waits for a cold start any more.
@@ -216,17 +234,33 @@ func (p *plug) again() error {
 	if err != nil {
 		return err
 	}
-	if err := p.Record.MarkUnplugged(p.domain.UUID, old); err != nil {
+	takeBack, err := p.note(old)
+	if err != nil {
 		return err
 	}
 	err = p.with(func(c *libvirt.Conn) error { return c.Detach(p.domain, xml) })
 	if err != nil && !uncertain(err) {
-		return errors.Join(err, p.Record.ClearUnplugged(p.domain.UUID)) // libvirt or QEMU has refused: nothing was done
+		return errors.Join(err, takeBack()) // libvirt or QEMU has refused: nothing was done
 	}
 	if err := p.gone(); err != nil {
 		return err
 	}
 	return p.in(fresh, old)
+}
+
+// note notes what is about to be taken out, and returns how to take that back. What an
+// earlier run has noted is noted again then: the guest that it has asked may still let go,
+// and QEMU refuses to ask twice ("already in the process of unplug").
+func (p *plug) note(xml string) (takeBack func() error, err error) {
+	earlier, err := p.Record.Unplugged(p.domain.UUID)
+	if err != nil {
+		return nil, err
+	}
+	takeBack = func() error { return p.Record.ClearUnplugged(p.domain.UUID) }
+	if earlier != "" {
+		takeBack = func() error { return p.Record.MarkUnplugged(p.domain.UUID, earlier) }
+	}
+	return takeBack, p.Record.MarkUnplugged(p.domain.UUID, xml)
 }
 
 // gone waits for the guest to let go of the NIC.
