@@ -305,11 +305,21 @@ func (p *plug) in(fresh, old string) error {
 		}
 		time.Sleep(time.Second)
 	}
-	if back != nil {
-		return contentError{fmt.Errorf("%w; and it could not be put back: THE GUEST IS WITHOUT IT: %w", err, back),
-			"when the cause is put right: virt-mtu fix --replug " + plan.ShellWord(p.domain.Name)}
+	if back == nil {
+		return errors.Join(fmt.Errorf("%w; it was put back as it was", err), p.Record.ClearUnplugged(p.domain.UUID))
 	}
-	return errors.Join(fmt.Errorf("%w; it was put back as it was", err), p.Record.ClearUnplugged(p.domain.UUID))
+	// What libvirt has not answered may have been done after all, and keep the rest out.
+	n, there, now := p.now()
+	switch {
+	case errors.Is(now, errStopped):
+		return errors.Join(now, p.Record.ClearUnplugged(p.domain.UUID))
+	case there && n.MTU == p.mtu:
+		return p.Record.ClearUnplugged(p.domain.UUID)
+	case there:
+		return errors.Join(fmt.Errorf("%w; it is in, with <mtu> %s", err, mtu(n.MTU)), p.Record.ClearUnplugged(p.domain.UUID))
+	}
+	return contentError{fmt.Errorf("%w; and it could not be put back: THE GUEST IS WITHOUT IT: %w", err, back),
+		"when the cause is put right: virt-mtu fix --replug " + plan.ShellWord(p.domain.Name)}
 }
 
 // attach plugs an interface in and sees that it is there, with its MTU: that is what QEMU
