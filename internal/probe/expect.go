@@ -20,6 +20,9 @@ func (r *Result) Judge(expect int, path []plan.Node) {
 func (r *Result) hop(path []plan.Node) string {
 	switch r.Limit.Kind {
 	case LimitLocal:
+		if r.By == ByGuest {
+			return fmt.Sprintf("the guest itself: it works with an MTU of %d", r.Limit.MTU)
+		}
 		return fmt.Sprintf("link %s of this host, with its MTU of %d", plan.Quoted(r.Limit.From), r.Limit.MTU)
 	case LimitICMP:
 		return "router " + r.Limit.From + ", or the link behind it"
