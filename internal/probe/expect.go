@@ -44,5 +44,8 @@ func (r *Result) hop(path []plan.Node) string {
 			return fmt.Sprintf("%s %s, with its MTU of %d", n.Kind, plan.Quoted(n.Name), n.MTU)
 		}
 	}
+	if r.By == ByGuest {
+		return "a filter of what comes out of the guest: every link here carries more"
+	}
 	return "inside the guest, or what its model takes: every link here carries more"
 }
