@@ -50,7 +50,7 @@ this host's neighbour table know, of a host all that its name has.
 With --agent the guest of a domain then probes this host, by its own ping and its guest
 agent (qemu-guest-agent), on the same ways: the other direction. It is a result of its
 own, from inside the guest. There the ping of iputils is needed, or Windows (IPv4 only);
-each packet takes a second or so, and each address a minute at most.
+a packet that is lost takes more than a second, and each address a minute at most.
 
 It needs CAP_NET_RAW, or a group in net.ipv4.ping_group_range. What the kernel has
 learned of path MTUs it does not go by, and leaves as it was; over IPv6 that takes
