@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type probeFlags struct {
 	expect   string
 	timeout  time.Duration
 	wait     time.Duration
+	agent    bool
 	expected int  // by --expect N; 0: not given
 	path     bool // --expect path
 }
@@ -45,6 +47,11 @@ domain, if libvirt here knows one by that name; else the name of a host. domain:
 host:NAME say which. Of a domain it probes the addresses that libvirt's DHCP leases and
 this host's neighbour table know, of a host all that its name has.
 
+With --agent the guest of a domain then probes this host, by its own ping and its guest
+agent (qemu-guest-agent), on the same ways: the other direction. It is a result of its
+own, from inside the guest. There the ping of iputils is needed, or Windows (IPv4 only);
+a packet that is lost takes more than a second, and each address a minute at most.
+
 It needs CAP_NET_RAW, or a group in net.ipv4.ping_group_range. What the kernel has
 learned of path MTUs it does not go by, and leaves as it was; over IPv6 that takes
 CAP_NET_ADMIN.
@@ -56,7 +63,8 @@ Exit status: 0; 1 less gets through than --expect or --size says, or nothing at 
 		Example: `  virt-mtu probe web1
   virt-mtu probe --size 9000 192.0.2.2         # ping -M do -s 8972 192.0.2.2
   virt-mtu probe --size 9000 2001:db8::2       # ping -M do -s 8952 2001:db8::2
-  virt-mtu probe --expect path web1            # what virt-mtu check computes`,
+  virt-mtu probe --expect path web1            # what virt-mtu check computes
+  virt-mtu probe --agent web1                  # and back, from inside the guest`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("probe: which target? name an address, a domain or a host")
@@ -68,6 +76,7 @@ Exit status: 0; 1 less gets through than --expect or --size says, or nothing at 
 	f := c.Flags()
 	f.IntVar(&fl.size, "size", 0, "try only packets of `N` bytes (and a small one, where nothing comes back): 68-65535, over IPv6 from 1280")
 	f.StringVar(&fl.expect, "expect", "", "what should get through: `N` bytes, or path: what check computes for the domain's NIC")
+	f.BoolVar(&fl.agent, "agent", false, "of a domain also the other direction: its guest probes this host, by its guest agent")
 	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and of DNS")
 	f.DurationVar(&fl.wait, "wait", time.Second, "how long to wait for the first answer of a target")
 	return c
@@ -101,6 +110,8 @@ func (fl *probeFlags) validate(c *cobra.Command, args []string) error {
 		switch {
 		case arg == "":
 			return usage("probe: an empty TARGET")
+		case fl.agent && (err == nil || strings.HasPrefix(arg, hostPrefix)):
+			return usage("probe: --agent asks the guest of a domain, and %s names none: name the domain", plan.Quoted(arg))
 		case err != nil:
 		case fl.path:
 			return usage("probe: --expect path: %s is an address, and check computes the paths of domains: name the domain", addr)
@@ -190,11 +201,14 @@ func (p *prober) target(ctx context.Context, name string) error {
 			continue
 		}
 		r.About = w.about
-		if expect := p.expectedOf(w); expect != 0 {
-			r.Judge(expect, w.path)
-		}
-		p.failed = p.failed || r.Below() || p.size != 0 && r.Largest < p.size
+		p.judge(&r, w)
 		t.Results = append(t.Results, r)
+	}
+	if p.agent && len(t.Results) > 0 {
+		t.Results = append(t.Results, p.back(ctx, name, where, t.Results)...)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
 	if err := p.write(&t); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -202,13 +216,21 @@ func (p *prober) target(ctx context.Context, name string) error {
 	return nil
 }
 
-// search is what to look for at an address.
-func (p *prober) search(w destination) *probe.Search {
+// judge compares what was found with what should get through.
+func (p *prober) judge(r *probe.Result, w destination) {
+	if expect := p.expectedOf(w); expect != 0 {
+		r.Judge(expect, w.path)
+	}
+	p.failed = p.failed || r.Below() || p.size != 0 && r.Largest < p.size
+}
+
+// search is what to look for at an address. Further sizes are worth a try too.
+func (p *prober) search(w destination, further ...int) *probe.Search {
 	if p.size != 0 {
 		return probe.NewSingle(p.size)
 	}
 	var hints []int
-	for _, h := range []int{p.expectedOf(w), probe.RouteMTU(w.addr)} {
+	for _, h := range append(further, p.expectedOf(w), probe.RouteMTU(w.addr)) {
 		if h != 0 {
 			hints = append(hints, h)
 		}
@@ -251,7 +273,7 @@ func (p *prober) write(t *probe.Target) error {
 	}
 	for _, r := range t.Results {
 		for _, n := range r.Messages() {
-			complain(p.c.ErrOrStderr(), fmt.Errorf("probe %s: %s: %s", plan.ShellWord(t.Target), r.Address, n), "")
+			complain(p.c.ErrOrStderr(), fmt.Errorf("probe %s: %s: %s", plan.ShellWord(t.Target), r.Where(), n), "")
 		}
 	}
 	return writeJSON(p.c.OutOrStdout(), t)

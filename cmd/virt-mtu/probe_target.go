@@ -22,6 +22,9 @@ import (
 type destination struct {
 	addr  netip.Addr
 	about string // what is known of it, for people
+	// Of a domain: itself, and the MAC address of the NIC that has the address.
+	domain libvirt.Domain
+	mac    string
 	// Of a domain's NIC, where something is expected: the path as check computes it.
 	pathMTU int
 	path    []plan.Node
@@ -65,7 +68,7 @@ func (p *prober) resolve(ctx context.Context, target string) ([]destination, err
 	name, only := strings.CutPrefix(target, domainPrefix)
 	where, err := p.ofDomain(ctx, name)
 	var none noDomainError
-	if only || !errors.As(err, &none) {
+	if only || p.agent || !errors.As(err, &none) {
 		return where, err
 	}
 	where, herr := p.ofHost(ctx, target)
@@ -131,7 +134,7 @@ func (p *prober) ofDomain(ctx context.Context, name string) ([]destination, erro
 	var where []destination
 	for _, a := range all {
 		if !a.addr.Is6() || !a.addr.IsLinkLocalUnicast() || !slices.ContainsFunc(all, a.better) {
-			where = append(where, p.ofNIC(a, nics))
+			where = append(where, p.ofNIC(d, a, nics))
 		}
 	}
 	if len(where) == 0 {
@@ -189,8 +192,8 @@ func (p *prober) addresses(conn *libvirt.Conn, d libvirt.Domain) ([]address, err
 }
 
 // ofNIC is a domain's address with what is known of its NIC.
-func (p *prober) ofNIC(a address, nics []check.Interface) destination {
-	w := destination{addr: a.addr, about: a.mac + ", " + a.source}
+func (p *prober) ofNIC(d libvirt.Domain, a address, nics []check.Interface) destination {
+	w := destination{addr: a.addr, about: a.mac + ", " + a.source, domain: d, mac: a.mac}
 	i := slices.IndexFunc(nics, func(n check.Interface) bool { return strings.EqualFold(n.MAC, a.mac) })
 	if i >= 0 {
 		w.pathMTU, w.path = nics[i].PathMTU, nics[i].Path

@@ -1,5 +1,5 @@
 // Package agent sets and reads the MTU of a running guest's NICs through its guest
-// agent (qemu-guest-agent), by MAC address.
+// agent (qemu-guest-agent), by MAC address, and has the guest ping.
 //
 // The guest is not trusted: what it answers is bounded and checked, the name that it
 // gives a NIC is used only where it can be nothing but a name, and nothing goes through

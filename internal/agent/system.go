@@ -2,10 +2,12 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // system is how one kind of guest is asked.
@@ -23,13 +25,16 @@ type system struct {
 	// above is what lies on it. nil: that cannot be told.
 	above   func(*Guest, link) []string
 	lasting func(*Guest, link, int) string
+	// ping sends one packet of so many bytes that nobody may fragment. nil: how is not
+	// known.
+	ping func(g *Guest, addr netip.Addr, size int, wait time.Duration) (Echo, error)
 }
 
 // systems, the first for all that is none of the others: there is no end of Linuxes.
 var systems = []system{
-	{nil, unixName, linuxRead, linuxSet, linuxReal, linuxAbove, linuxLasting},
-	{[]string{"mswindows"}, windowsName, windowsRead, windowsSet, nil, nil, windowsLasting},
-	{[]string{"freebsd", "openbsd", "netbsd", "dragonfly"}, unixName, bsdRead, bsdSet, nil, nil, bsdLasting},
+	{nil, unixName, linuxRead, linuxSet, linuxReal, linuxAbove, linuxLasting, linuxPing},
+	{[]string{"mswindows"}, windowsName, windowsRead, windowsSet, nil, nil, windowsLasting, windowsPing},
+	{[]string{"freebsd", "openbsd", "netbsd", "dragonfly"}, unixName, bsdRead, bsdSet, nil, nil, bsdLasting, nil},
 }
 
 func lookup(id string) *system {

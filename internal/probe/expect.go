@@ -20,6 +20,9 @@ func (r *Result) Judge(expect int, path []plan.Node) {
 func (r *Result) hop(path []plan.Node) string {
 	switch r.Limit.Kind {
 	case LimitLocal:
+		if r.By == ByGuest {
+			return fmt.Sprintf("the guest itself: it works with an MTU of %d", r.Limit.MTU)
+		}
 		return fmt.Sprintf("link %s of this host, with its MTU of %d", plan.Quoted(r.Limit.From), r.Limit.MTU)
 	case LimitICMP:
 		return "router " + r.Limit.From + ", or the link behind it"
@@ -40,6 +43,9 @@ func (r *Result) hop(path []plan.Node) string {
 		if n.MTU > 0 && n.MTU <= r.Largest && n.Kind != plan.NodeNetwork {
 			return fmt.Sprintf("%s %s, with its MTU of %d", n.Kind, plan.Quoted(n.Name), n.MTU)
 		}
+	}
+	if r.By == ByGuest {
+		return "a filter of what comes out of the guest: every link here carries more"
 	}
 	return "inside the guest, or what its model takes: every link here carries more"
 }

@@ -32,7 +32,7 @@ const (
 // the context's. That there is no way to the address is a note of its result.
 func (p *Prober) Probe(ctx context.Context, addr netip.Addr, s *Search) (Result, error) {
 	addr = addr.Unmap()
-	r := Result{Address: addr.String(), Family: family(addr), Limit: Limit{Kind: LimitNone}}
+	r := Result{Address: addr.String(), Family: family(addr), Limit: Limit{Kind: LimitNone}, By: ByHost}
 	zone, err := zoneOf(addr)
 	if err != nil {
 		return r, err

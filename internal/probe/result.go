@@ -15,6 +15,8 @@ type Result struct {
 	Largest int   `json:"largest"`
 	Sent    int   `json:"sent"` // packets
 	Limit   Limit `json:"limit"`
+	// By is who sent: this host, or the guest, to an address of this host's.
+	By By `json:"by"`
 
 	// Notes are lines for people.
 	Notes []string `json:"-"`
@@ -29,11 +31,19 @@ type Result struct {
 // Below reports whether less gets through than should, or nothing at all.
 func (r *Result) Below() bool { return r.Largest == 0 || r.Largest < r.Expect }
 
+// By is who sends.
+type By string
+
+const (
+	ByHost  By = "host"
+	ByGuest By = "guest"
+)
+
 // Limit is what stops larger packets.
 type Limit struct {
 	Kind LimitKind `json:"kind"`
-	// From is the link of this host that refuses them, the router that says so, or the
-	// target that answers in fragments.
+	// From is the link of this host that refuses them ("the guest" where that sends), the
+	// router that says so, or the target that answers in fragments.
 	From string `json:"from"`
 	// MTU is that of the link, or the one that the router named (0: it named none), or
 	// up to which answers are whole.
@@ -46,7 +56,7 @@ type LimitKind string
 const (
 	// LimitNone: nothing stops them, or nothing answers at all.
 	LimitNone LimitKind = "none"
-	// LimitLocal: this host does not let them out.
+	// LimitLocal: this host, or the guest that sends, does not let them out.
 	LimitLocal LimitKind = "local"
 	// LimitICMP: a router says "fragmentation needed" or "packet too big".
 	LimitICMP LimitKind = "icmp"

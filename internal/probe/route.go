@@ -14,6 +14,7 @@ import (
 type route struct {
 	link  int
 	table int
+	src   netip.Addr // of this host's, which packets are sent from
 	// mtu of the route, which is no more than a hint: an admin's, or for an IPv4 address
 	// what the kernel has learned; 0: it has none.
 	mtu int
@@ -34,6 +35,9 @@ func routeTo(addr netip.Addr, zone int) (route, error) {
 		return route{}, unix.ENETUNREACH
 	}
 	r := route{link: all[0].LinkIndex, table: all[0].Table, mtu: all[0].MTU}
+	if src, ok := netip.AddrFromSlice(all[0].Src); ok {
+		r.src = src.Unmap()
+	}
 	// Of IPv6 only an entry of the cache has the flag (rt6_fill_node).
 	if addr.Is6() && all[0].Flags&unix.RTM_F_CLONED != 0 {
 		r.learned = r.mtu

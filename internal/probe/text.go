@@ -28,7 +28,7 @@ func (t *Target) Text(w io.Writer, size int) error {
 		if r.About != "" {
 			about = " (" + r.About + ")"
 		}
-		line("  %s%s: %s; %s", r.Address, about, r.verdict(size), packets(r.Sent))
+		line("  %s%s: %s; %s", r.Where(), about, r.verdict(size), packets(r.Sent))
 		if r.Hop != "" {
 			line("      most likely: %s", r.Hop)
 		}
@@ -40,10 +40,18 @@ func (t *Target) Text(w io.Writer, size int) error {
 	return err
 }
 
+// Where says which address was probed, and from where if not from here.
+func (r *Result) Where() string {
+	if r.By == ByGuest {
+		return r.Address + " from inside the guest"
+	}
+	return r.Address
+}
+
 // Messages are the lines of Text that its JSON has no place for.
 func (r *Result) Messages() []string {
 	var all []string
-	if r.dead() {
+	if r.Dead() {
 		all = append(all, nothingAnswers)
 	}
 	if r.Hop != "" {
@@ -54,8 +62,8 @@ func (r *Result) Messages() []string {
 
 const nothingAnswers = "nothing answers, whatever its size: it is down, or ICMP echo is filtered"
 
-// dead reports whether nothing was answered: that is not a black hole.
-func (r *Result) dead() bool { return r.Largest == 0 && r.Limit.Kind == LimitNone }
+// Dead reports whether nothing was answered: that is not a black hole.
+func (r *Result) Dead() bool { return r.Largest == 0 && r.Limit.Kind == LimitNone }
 
 func packets(n int) string {
 	if n == 1 {
@@ -65,7 +73,7 @@ func packets(n int) string {
 }
 
 func (r *Result) verdict(size int) string {
-	if r.dead() {
+	if r.Dead() {
 		return nothingAnswers
 	}
 	if size > 0 && r.Largest == size {
@@ -89,6 +97,9 @@ func (r *Result) limit(packets string) string {
 	l := r.Limit
 	switch l.Kind {
 	case LimitLocal:
+		if r.By == ByGuest {
+			return fmt.Sprintf("%s are refused in %s itself, by an MTU of %d", packets, l.From, l.MTU)
+		}
 		return fmt.Sprintf("%s are refused here, %s has an MTU of %d", packets, plan.Quoted(l.From), l.MTU)
 	case LimitICMP:
 		named := "names no MTU"

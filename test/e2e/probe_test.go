@@ -22,11 +22,13 @@ type probed struct {
 			From string `json:"from"`
 			MTU  int    `json:"mtu"`
 		} `json:"limit"`
+		By string `json:"by"`
 	} `json:"results"`
 }
 
 // probe runs probe -o json on one target; keys that the contract does not have fail the
-// test. The lines are "address largest kind from mtu".
+// test. The lines are "address largest kind from mtu", of those from inside
+// the guest with "guest: " before.
 func probe(t testing.TB, h *lab.Host, args ...string) (lines string, res lab.Result) {
 	t.Helper()
 	res = virtMTU(t, h, append([]string{"probe", "-o", "json", "--wait", "3s"}, args...)...)
@@ -38,7 +40,11 @@ func probe(t testing.TB, h *lab.Host, args ...string) (lines string, res lab.Res
 	}
 	var all []string
 	for _, r := range p.Results {
-		all = append(all, fmt.Sprintf("%s %d %s %s %d", r.Address, r.Largest, r.Limit.Kind, r.Limit.From, r.Limit.MTU))
+		by := map[string]string{"host": "", "guest": "guest: "}
+		if _, ok := by[r.By]; !ok {
+			t.Errorf("by %q", r.By)
+		}
+		all = append(all, fmt.Sprintf("%s%s %d %s %s %d", by[r.By], r.Address, r.Largest, r.Limit.Kind, r.Limit.From, r.Limit.MTU))
 		if want := 4 + 2*min(strings.Count(r.Address, ":"), 1); r.Family != want || r.Sent < 1 && r.Limit.Kind != "local" {
 			t.Errorf("family or sent: %+v", r)
 		}
@@ -148,6 +154,99 @@ func TestIntegrationProbe(t *testing.T) {
 			if r.Exit != 1 || strings.Contains(r.Stderr, "\x1b") || r.Stdout != "" {
 				t.Errorf("%q: exit %d %q %q", name, r.Exit, r.Stdout, r.Stderr)
 			}
+		}
+	})
+}
+
+// short drops IPv4 echo requests above 1500 bytes that come in by a link, for tc: a filter
+// of the one direction only, which no MTU is. Answers to this host's own get through.
+const short = "10,40 0 0 12,21 0 7 2048,48 0 0 23,21 0 5 1,48 0 0 34,21 0 3 8,40 0 0 16,37 0 1 1500,6 0 0 2,6 0 0 0"
+
+// Both directions, by a real agent in a real guest.
+func TestIntegrationProbeBack(t *testing.T) {
+	t.Parallel()
+	h := jumbo(t)
+	const a, b = "192.0.2.11", "192.0.2.12"
+	const link = "fe80::5054:ff:fe00:1%br0"
+	h.Define(t, h.Domain(t, "ag1", nic("virtio", 9000), "agent", "gip="+a))
+	h.Define(t, h.Domain(t, "mute1", strings.Replace(nic("virtio", 9000), "00:01", "00:02", 1), "gip="+b))
+	start(t, h, "ag1")
+	start(t, h, "mute1")
+	h.WaitBoot(t, "ag1")
+	h.WaitBoot(t, "mute1")
+	answering(t, h, "ag1")
+	tap := domainTap(t, h, "ag1")
+	h.Run(t, "ping", "-c", "1", "-W", "10", a)
+	h.Run(t, "ping", "-c", "1", "-W", "10", link)
+	h.Run(t, "ping", "-c", "1", "-W", "10", b)
+	own := ""
+	for _, f := range strings.Fields(h.Run(t, "ip", "-6", "-o", "addr", "show", "dev", "br0", "scope", "link")) {
+		if addr, ok := strings.CutSuffix(f, "/64"); ok {
+			own = addr + "%eth0"
+		}
+	}
+	step := func(what string, exit int, want []string, args ...string) lab.Result {
+		t.Helper()
+		got, res := probe(t, h, append([]string{"--agent"}, args...)...)
+		if got != strings.Join(want, "\n") || res.Exit != exit {
+			t.Errorf("%s: exit %d, want %d\n%s\nwant\n%s\n%s", what, res.Exit, exit, got, strings.Join(want, "\n"), res.Stderr)
+		}
+		return res
+	}
+	host := []string{a + " 9000 local br0 9000", link + " 9000 local br0 9000"}
+	step("9000 both ways", 0, append(host, "guest: "+lab.Addr+" 9000 local the guest 9000", "guest: "+own+" 9000 local the guest 9000"), "ag1")
+	step("one size", 0, []string{a + " 9000 none  0", link + " 9000 none  0", "guest: " + lab.Addr + " 9000 none  0", "guest: " + own + " 9000 none  0"}, "--size", "9000", "ag1")
+	step("one that is too large", 1, []string{a + " 0 local br0 9000", link + " 0 local br0 9000", "guest: " + lab.Addr + " 0 local the guest 9000", "guest: " + own + " 0 local the guest 9000"}, "--size", "9001", "domain:ag1")
+	r := virtMTU(t, h, "probe", "--agent", "ag1")
+	wantSays(t, "stdout", r.Stdout, lab.Addr+" from inside the guest: 9000 gets through: larger packets are refused in the guest itself, by an MTU of 9000")
+
+	t.Run("only the guest's direction is smaller", func(t *testing.T) {
+		h.Run(t, "tc", "qdisc", "add", "dev", tap, "clsact")
+		h.Run(t, "tc", "filter", "add", "dev", tap, "ingress", "bpf", "da", "bytecode", short)
+		defer h.Run(t, "tc", "qdisc", "del", "dev", tap, "clsact")
+		r := step("", 1, append(host, "guest: "+lab.Addr+" 1500 blackhole  0", "guest: "+own+" 9000 local the guest 9000"), "--expect", "path", "ag1")
+		wantSays(t, "stderr", r.Stderr, "probe ag1: "+lab.Addr+" from inside the guest: 1500 gets through, less than the 9000 that should; most likely: a filter of what comes out of the guest")
+		r = virtMTU(t, h, "probe", "--agent", "--size", "9000", "ag1")
+		wantSays(t, "stdout", r.Stdout, a+" (52:54:00:00:00:01, neighbour table): 9000 gets through; 1 packet", "from inside the guest: 9000 does not get through: such packets vanish")
+	})
+
+	t.Run("the guest's own MTU is smaller", func(t *testing.T) {
+		inGuest(t, h, a, "ip", "link", "set", "eth0", "mtu", "4000")
+		step("", 1, []string{a + " 4000 fragmented " + a + " 4000", link + " 4000 fragmented " + link + " 4000",
+			"guest: " + lab.Addr + " 4000 local the guest 4000", "guest: " + own + " 4000 local the guest 4000"}, "--expect", "9000", "ag1")
+		r := virtMTU(t, h, "probe", "--agent", "--expect", "9000", "ag1")
+		wantSays(t, "stdout", r.Stdout, "from inside the guest: 4000 gets through, less than the 9000", "most likely: the guest itself: it works with an MTU of 4000")
+	})
+
+	t.Run("its ping forbids no fragments", func(t *testing.T) {
+		inGuest(t, h, a, "sh", "-c", "mv /bin/ping /bin/ping.iputils && ln -s busybox /bin/ping")
+		defer inGuest(t, h, a, "mv", "/bin/ping.iputils", "/bin/ping")
+		r := virtMTU(t, h, "probe", "--agent", "ag1")
+		if r.Exit != 1 || !strings.Contains(r.Stdout, a) || strings.Contains(r.Stdout, "from inside") {
+			t.Errorf("exit %d\n%s", r.Exit, r.Stdout)
+		}
+		wantSays(t, "stderr", r.Stderr, "cannot be done in this guest: its ping has no -M do")
+	})
+
+	t.Run("no agent", func(t *testing.T) {
+		r := virtMTU(t, h, "probe", "--agent", "mute1")
+		if r.Exit != 1 {
+			t.Errorf("exit %d", r.Exit)
+		}
+		wantSays(t, "stdout", r.Stdout, b+" (52:54:00:00:00:02, neighbour table): 9000 gets through")
+		wantSays(t, "stderr", r.Stderr, "no guest agent is configured", "hint: give the domain a <channel")
+	})
+
+	t.Run("not a domain", func(t *testing.T) {
+		for _, target := range []string{a, link, "host:web1"} {
+			r := virtMTU(t, h, "probe", "--agent", target)
+			if r.Exit != 2 || r.Stdout != "" {
+				t.Errorf("%s: exit %d %s", target, r.Exit, r.Stdout)
+			}
+			wantSays(t, "stderr", r.Stderr, "--agent asks the guest of a domain")
+		}
+		if r := virtMTU(t, h, "probe", "--agent", "localhost"); r.Exit != 1 || r.Stdout != "" {
+			t.Errorf("a host's name: exit %d %s", r.Exit, r.Stdout)
 		}
 	})
 }
