@@ -3,6 +3,7 @@ package fix
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"virt-mtu/internal/domxml"
@@ -229,7 +230,7 @@ func (p *plug) again() error {
 		xml = string(live.Interface(a, live.NICs[a].MTU))
 		old = string(plain.Interface(b, plain.NICs[b].MTU))
 		fresh = string(plain.Interface(b, p.mtu))
-		return nil
+		return holdsOn(xml, old)
 	})
 	if err != nil {
 		return err
@@ -246,6 +247,19 @@ func (p *plug) again() error {
 		return err
 	}
 	return p.in(fresh, old)
+}
+
+// holdsOn says what of a running NIC would be lost or broken by plugging it in anew: what
+// was set for the running domain alone and is not in its plain XML, and a pair with a
+// device that is passed through.
+func holdsOn(live, plain string) error {
+	switch {
+	case strings.Contains(live, "<teaming"):
+		return contentError{errors.New("it is one of a pair with another (<teaming>), which it would leave"), "cold-start the domain"}
+	case strings.Contains(live, "<bandwidth") && !strings.Contains(plain, "<bandwidth"):
+		return contentError{errors.New("its bandwidth was limited for the running domain alone, and would not be any more"), "set it with --config too (virsh domiftune), or cold-start the domain"}
+	}
+	return nil
 }
 
 // note notes what is about to be taken out, and returns how to take that back. What an
@@ -390,13 +404,19 @@ func uncertain(err error) bool {
 	return errors.Is(err, libvirt.ErrTimeout) || errors.Is(err, libvirt.ErrLost)
 }
 
+// index of the one NIC with that MAC address; -1 where there is none, or another with it.
 func index(doc *domxml.Document, mac string) int {
+	at := -1
 	for i, n := range doc.NICs {
-		if n.MAC == mac {
-			return i
+		switch {
+		case n.MAC != mac:
+		case at >= 0:
+			return -1
+		default:
+			at = i
 		}
 	}
-	return -1
+	return at
 }
 
 // seeAgain looks at a domain whose NICs are new, and raises their taps: libvirt has set

@@ -73,3 +73,22 @@ func TestNoteTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// What would be lost keeps a NIC in.
+func TestHoldsOn(t *testing.T) {
+	const plain, limited, paired = "<interface><mtu size='9000'/></interface>", "<interface><bandwidth/></interface>", "<interface><teaming type='persistent'/></interface>"
+	for _, c := range []struct {
+		live, plain string
+		in          bool
+	}{{plain, plain, false}, {limited, limited, false}, {limited, plain, true}, {paired, paired, true}} {
+		if err := holdsOn(c.live, c.plain); (err != nil) != c.in {
+			t.Errorf("%s, plain %s: %v", c.live, c.plain, err)
+		}
+	}
+	doc := &domxml.Document{Domain: domxml.Domain{NICs: []domxml.NIC{{MAC: "a"}, {MAC: "b"}, {MAC: "b"}}}}
+	for mac, want := range map[string]int{"a": 0, "b": -1, "c": -1} {
+		if got := index(doc, mac); got != want {
+			t.Errorf("%s: %d", mac, got)
+		}
+	}
+}
