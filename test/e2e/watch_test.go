@@ -827,6 +827,10 @@ func TestIntegrationWatchDaemon(t *testing.T) {
 		h.Run(t, "ip", "link", "set", "br0", "mtu", "9001") // or after half a minute
 		soonMTU(t, h, "full1", "9001")
 		d.says(t, `"domain is well again" domain=full1`)
+		if err := d.signal(syscall.SIGTERM); err != nil { // it would put in again what is taken out
+			t.Fatal(err)
+		}
+		d.end(t)
 		h.Run(t, "ip", "link", "set", "br0", "mtu", "9000")
 		must(t, h, "fix", "--lower", "full1")
 		must(t, h, "fix", "--undo", "full1")
