@@ -45,7 +45,8 @@ seen: a black hole. Sizes are bytes of IP packet, header included.
 TARGET is an IPv4 or IPv6 address (a link-local one as fe80::1%br0); else the name of a
 domain, if libvirt here knows one by that name; else the name of a host. domain:NAME and
 host:NAME say which. Of a domain it probes the addresses that libvirt's DHCP leases and
-this host's neighbour table know, of a host all that its name has.
+this host's neighbour table know, with --agent also those that the guest says it has; of a
+host all that its name has.
 
 With --agent the guest of a domain then probes this host, by its own ping and its guest
 agent (qemu-guest-agent), on the same ways: the other direction. It is a result of its

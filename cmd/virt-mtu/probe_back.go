@@ -77,14 +77,19 @@ func worthAsking(all []probe.Result) []int {
 func (p *prober) ask(ctx context.Context, conn *libvirt.Conn, w destination, addr netip.Addr, hint int) (probe.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, backTime)
 	defer cancel()
-	g, err := agent.Open(ctx, func(ctx context.Context, command string) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, p.timeout)
-		defer cancel()
-		return conn.Agent(ctx, w.domain, command)
-	})
+	g, err := p.guest(ctx, conn, w.domain)
 	if err != nil {
 		return probe.Result{}, err
 	}
 	back := probe.Prober{Wait: p.wait}
 	return back.ProbeBack(ctx, g, addr, w.mac, p.search(w, hint))
+}
+
+// guest opens the guest of a domain.
+func (p *prober) guest(ctx context.Context, conn *libvirt.Conn, d libvirt.Domain) (*agent.Guest, error) {
+	return agent.Open(ctx, func(ctx context.Context, command string) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, p.timeout)
+		defer cancel()
+		return conn.Agent(ctx, d, command)
+	})
 }

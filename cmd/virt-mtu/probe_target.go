@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"virt-mtu/internal/agent"
 	"virt-mtu/internal/check"
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/facts"
@@ -121,7 +122,7 @@ func (p *prober) ofDomain(ctx context.Context, name string) ([]destination, erro
 	if !status.Active {
 		return nil, fmt.Errorf("domain %s: %w", plan.ShellWord(d.Name), errNotRunning)
 	}
-	all, err := p.addresses(conn, d)
+	all, err := p.addresses(ctx, conn, d)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +157,9 @@ func (a address) better(o address) bool {
 	return o.mac == a.mac && o.addr.Is6() && !o.addr.IsLinkLocalUnicast()
 }
 
-// addresses are those of a running domain that are known without asking its guest.
-func (p *prober) addresses(conn *libvirt.Conn, d libvirt.Domain) ([]address, error) {
+// addresses are those of a running domain that are known without asking its guest, and
+// with --agent those that it says it has.
+func (p *prober) addresses(ctx context.Context, conn *libvirt.Conn, d libvirt.Domain) ([]address, error) {
 	xml, err := conn.LiveXML(d)
 	if err != nil {
 		return nil, err
@@ -185,7 +187,18 @@ func (p *prober) addresses(conn *libvirt.Conn, d libvirt.Domain) ([]address, err
 	for _, n := range seen {
 		add(address{n.Addr, n.MAC, "neighbour table"})
 	}
-	if err := errors.Join(lerr, nerr); len(all) == 0 && err != nil {
+	var gerr error
+	if p.agent {
+		var g *agent.Guest
+		if g, gerr = p.guest(ctx, conn, d); gerr == nil {
+			for _, mac := range macs {
+				for _, a := range g.Addresses(mac) {
+					add(address{a, mac, "guest agent"})
+				}
+			}
+		}
+	}
+	if err := errors.Join(lerr, nerr, gerr); len(all) == 0 && err != nil {
 		return nil, err
 	}
 	return all, nil

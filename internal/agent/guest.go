@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"virt-mtu/internal/oneline"
@@ -41,6 +42,9 @@ type Guest struct {
 type link struct {
 	Name string `json:"name"`
 	MAC  string `json:"hardware-address"`
+	IPs  []struct {
+		Addr string `json:"ip-address"`
+	} `json:"ip-addresses"`
 }
 
 // Open asks the guest what it is and which interfaces it has. All that is asked of it,
@@ -97,7 +101,7 @@ func (g *Guest) call(name string, args any, into any) error {
 func (g *Guest) find(mac string) (link, error) {
 	var same []link
 	for _, l := range g.links {
-		if strings.EqualFold(strings.ReplaceAll(l.MAC, "-", ":"), mac) {
+		if sameMAC(l.MAC, mac) {
 			same = append(same, l)
 		}
 	}
@@ -128,6 +132,31 @@ func (g *Guest) find(mac string) (link, error) {
 func (g *Guest) Has(mac string) bool {
 	_, err := g.find(mac)
 	return !errors.Is(err, ErrNoNIC)
+}
+
+// mostAddresses bounds what is believed of one NIC.
+const mostAddresses = 64
+
+// Addresses returns those that the guest's NIC with a MAC address has, by its own word,
+// and that others can send to: no loopback, and no link-local ones, which are of a link.
+func (g *Guest) Addresses(mac string) []netip.Addr {
+	var all []netip.Addr
+	for _, l := range g.links {
+		if !sameMAC(l.MAC, mac) {
+			continue
+		}
+		for _, ip := range l.IPs {
+			addr, err := netip.ParseAddr(ip.Addr)
+			if err == nil && len(all) < mostAddresses && addr.Zone() == "" && addr.Unmap().IsGlobalUnicast() {
+				all = append(all, addr.Unmap())
+			}
+		}
+	}
+	return all
+}
+
+func sameMAC(guest, mac string) bool {
+	return strings.EqualFold(strings.ReplaceAll(guest, "-", ":"), mac)
 }
 
 // Read returns the MTU, in bytes of IP packet, of the guest's NIC with a MAC address.

@@ -292,3 +292,26 @@ func FuzzGuest(f *testing.F) {
 		}
 	})
 }
+
+// A guest says what it likes of its addresses.
+func TestAddresses(t *testing.T) {
+	const mac = "52:54:00:00:00:01"
+	answer := `{"return":[
+		{"name":"lo","hardware-address":"00:00:00:00:00:00","ip-addresses":[{"ip-address":"127.0.0.1"}]},
+		{"name":"eth0","hardware-address":"52-54-00-00-00-01","ip-addresses":[
+			{"ip-address":"192.0.2.2"},{"ip-address":"fe80::1"},{"ip-address":"2001:db8::2"},{"ip-address":"127.0.0.2"},
+			{"ip-address":"::ffff:192.0.2.3"},{"ip-address":"224.0.0.1"},{"ip-address":"0.0.0.0"},{"ip-address":"--help"},{"ip-address":"2001:db8::3%eth0"},{}]},
+		{"name":"eth1","hardware-address":"52:54:00:00:00:02","ip-addresses":[{"ip-address":"192.0.2.9"}]}]}`
+	g, err := Open(context.Background(), func(_ context.Context, command string) (string, error) {
+		if strings.Contains(command, "interfaces") {
+			return answer, nil
+		}
+		return `{"return":{"id":"debian"}}`, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(g.Addresses(mac)); got != "[192.0.2.2 2001:db8::2 192.0.2.3]" {
+		t.Errorf("%s has %s", mac, got)
+	}
+}

@@ -200,6 +200,19 @@ func TestIntegrationProbeBack(t *testing.T) {
 	r := virtMTU(t, h, "probe", "--agent", "ag1")
 	wantSays(t, "stdout", r.Stdout, lab.Addr+" from inside the guest: 9000 gets through: larger packets are refused in the guest itself, by an MTU of 9000")
 
+	t.Run("an address that only the guest knows", func(t *testing.T) {
+		for _, addr := range []string{a, strings.TrimSuffix(link, "%br0")} {
+			h.Run(t, "ip", "neigh", "del", addr, "dev", "br0")
+		}
+		r := virtMTU(t, h, "probe", "--agent", "--size", "9000", "ag1")
+		if r.Exit != 0 {
+			t.Errorf("exit %d\n%s", r.Exit, r.Stderr)
+		}
+		wantSays(t, "stdout", r.Stdout, a+" (52:54:00:00:00:01, guest agent): 9000 gets through", "from inside the guest: 9000 gets through")
+		h.Run(t, "ping", "-c", "1", "-W", "10", a)
+		h.Run(t, "ping", "-c", "1", "-W", "10", link)
+	})
+
 	t.Run("only the guest's direction is smaller", func(t *testing.T) {
 		h.Run(t, "tc", "qdisc", "add", "dev", tap, "clsact")
 		h.Run(t, "tc", "filter", "add", "dev", tap, "ingress", "bpf", "da", "bytecode", short)
