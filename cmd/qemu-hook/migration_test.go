@@ -193,10 +193,12 @@ func TestIntegrationOfflineMigration(t *testing.T) {
 		}
 		h.run(t, cannot, "web1", "migrate", "begin", "-").wantQuiet(t)
 		prepare(0)
-		define("web2", -time.Second)
+		define("web2", 0)
 		define("web1", time.Hour) // was there before
 		prepare(0)
-		define("web1", -time.Second)
+		define("web1", -time.Hour) // by a clock that was set
+		prepare(0)
+		define("web1", 0)
 		prepare(1)
 	})
 }

