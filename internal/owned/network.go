@@ -28,7 +28,7 @@ func NetworkFromMetadata(meta map[string]domxml.Element) (*Network, error) {
 	}
 	damaged := func(err error) error { return fmt.Errorf("%w: metadata %s: %w", ErrDamaged, URI, err) }
 	if node.Name.Local != "network" || len(node.Children) > 0 {
-		return nil, damaged(fmt.Errorf("<%s> is not a network's", node.Name.Local))
+		return nil, damaged(fmt.Errorf("element %.40q is not a network's", node.Name.Local))
 	}
 	var e Entry
 	for _, a := range node.Attrs {

@@ -148,7 +148,7 @@ func parse(node domxml.Element) (Record, error) {
 	var r Record
 	for _, c := range node.Children {
 		if c.Name.Local != "nic" {
-			return nil, fmt.Errorf("unknown element <%s>", c.Name.Local)
+			return nil, fmt.Errorf("unknown element %.40q", c.Name.Local)
 		}
 		e, err := entry(c.Attrs)
 		if err != nil {
@@ -168,7 +168,7 @@ func entry(attrs []xml.Attr) (Entry, error) {
 		switch a.Name.Local {
 		case "mac":
 			if len(a.Value) != len("52:54:00:00:00:01") || strings.Trim(a.Value, "0123456789abcdef:") != "" {
-				return Entry{}, fmt.Errorf("mac=%q is not as virt-mtu writes it", a.Value)
+				return Entry{}, fmt.Errorf("mac=%.40q is not as virt-mtu writes it", a.Value)
 			}
 			e.MAC = a.Value
 		case "asked":
@@ -190,11 +190,11 @@ func (e *Entry) number(a xml.Attr) error {
 	numbers := map[string]*int{"before": &e.Before, "set": &e.Set, "next": &e.Next}
 	dst, ok := numbers[a.Name.Local]
 	if !ok {
-		return fmt.Errorf("unknown attribute %q", a.Name.Local)
+		return fmt.Errorf("unknown attribute %.40q", a.Name.Local)
 	}
 	n, err := strconv.Atoi(a.Value)
 	if err != nil || n < 0 || n > domxml.MaxMTU {
-		return fmt.Errorf("%s=%q is no MTU", a.Name.Local, a.Value)
+		return fmt.Errorf("%s=%.40q is no MTU", a.Name.Local, a.Value)
 	}
 	*dst = n
 	return nil

@@ -22,13 +22,13 @@ const IgnoreNode = "<domain mtu='ignore'/>"
 // misspelt "ignore" must not be taken for consent.
 func ParseMetadata(name string, attrs []xml.Attr) (Setting, error) {
 	if name != "domain" {
-		return Setting{}, fmt.Errorf("metadata %s: unknown element <%s>: only <domain mtu='...'/> is", MetadataURI, name)
+		return Setting{}, fmt.Errorf("metadata %s: unknown element %.40q: only <domain mtu='...'/> is", MetadataURI, name)
 	}
 	var s Setting
 	var seen bool
 	for _, a := range attrs {
 		if a.Name.Space != "" && a.Name.Space != MetadataURI || a.Name.Local != "mtu" {
-			return Setting{}, fmt.Errorf("metadata %s: unknown attribute %q", MetadataURI, a.Name.Local)
+			return Setting{}, fmt.Errorf("metadata %s: unknown attribute %.40q", MetadataURI, a.Name.Local)
 		}
 		var err error
 		if s, err = ParseSetting(a.Value); err != nil {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/xml"
+	"strings"
 	"testing"
 )
 
@@ -27,6 +28,24 @@ func TestParseMetadata(t *testing.T) {
 		got, err := ParseMetadata(tt.name, tt.attrs)
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("<%s %v>: %v, %v", tt.name, tt.attrs, got, err)
+		}
+	}
+}
+
+// What a domain's owner writes goes to logs and reports.
+func TestMetadataErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("x\n", 1<<20)
+	for _, tt := range []struct {
+		name string
+		attr xml.Attr
+	}{
+		{long, xml.Attr{}},
+		{"domain", xml.Attr{Name: xml.Name{Local: long}}},
+		{"domain", xml.Attr{Name: xml.Name{Local: "mtu"}, Value: long}},
+	} {
+		_, err := ParseMetadata(tt.name, []xml.Attr{tt.attr})
+		if err == nil || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.10q: %.400v", tt.name, err)
 		}
 	}
 }

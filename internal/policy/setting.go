@@ -26,7 +26,8 @@ const (
 	maxMTU = 65535
 )
 
-// ParseSetting reads "inherit", "ignore" or a number from 68 to 65535.
+// ParseSetting reads "inherit", "ignore" or a number from 68 to 65535. Its error shows the
+// beginning of s: a domain's owner may have written megabytes.
 func ParseSetting(s string) (Setting, error) {
 	switch s {
 	case "inherit":
@@ -36,7 +37,7 @@ func ParseSetting(s string) (Setting, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return Setting{}, fmt.Errorf("mtu %q is neither \"inherit\" nor \"ignore\" nor a number from %d to %d", s, minMTU, maxMTU)
+		return Setting{}, fmt.Errorf("mtu %.40q is neither \"inherit\" nor \"ignore\" nor a number from %d to %d", s, minMTU, maxMTU)
 	}
 	return fixed(int64(n))
 }
