@@ -18,7 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # -race needs cgo, cgo needs a C compiler.
 RACE        := $(if $(shell command -v gcc),-race)
 
-.PHONY: help deps build image roots test demo bench lint vet fuzz install clean
+.PHONY: help deps build man completions image roots test demo bench lint vet fuzz install clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -30,6 +30,17 @@ build: ## build/bin/virt-mtu and build/bin/qemu-hook, static
 	@hack/deps.sh go
 	@mkdir -p build/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/bin/ ./cmd/...
+
+man: ## build/man: a page for every command, virt-mtu-config(5), virt-mtu-hook(7), virt-mtu-qemu-hook(8)
+	@hack/deps.sh go
+	@rm -rf build/man
+	go run -tags man -ldflags "-X main.version=$(VERSION)" ./cmd/virt-mtu man . build/man
+
+completions: build ## build/completions: for bash, zsh and fish
+	@mkdir -p build/completions
+	build/bin/virt-mtu completion bash >build/completions/virt-mtu.bash
+	build/bin/virt-mtu completion zsh >build/completions/_virt-mtu
+	build/bin/virt-mtu completion fish >build/completions/virt-mtu.fish
 
 image: deps
 	@test/lab/lab image
@@ -72,9 +83,13 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-install: build ## into PREFIX (/usr/local); then: virt-mtu hook install
+install: build man completions ## into PREFIX (/usr/local); then: virt-mtu hook install
 	install -D -m 0755 build/bin/virt-mtu $(DESTDIR)$(PREFIX)/bin/virt-mtu
 	install -D -m 0755 build/bin/qemu-hook $(DESTDIR)$(PREFIX)/bin/virt-mtu-qemu-hook
+	for page in build/man/man*/*; do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/$${page#build/}; done
+	install -D -m 0644 build/completions/virt-mtu.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/virt-mtu
+	install -D -m 0644 build/completions/_virt-mtu $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_virt-mtu
+	install -D -m 0644 build/completions/virt-mtu.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/virt-mtu.fish
 
 clean: ## what was built
 	rm -rf build

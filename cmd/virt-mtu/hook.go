@@ -25,7 +25,9 @@ func newHook(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hook",
 		Short: "put virt-mtu into libvirt's hook directory, take it out, see that libvirt runs it",
-		Args:  cobra.NoArgs,
+		Example: `  virt-mtu hook install
+  virt-mtu hook status -o json`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usage("hook: it takes install, uninstall or status")
 		},
@@ -49,6 +51,8 @@ and stops if there are any, or if libvirt cannot be asked, unless --force or the
 hook is in force already.
 
 Exit status: 0; 1 not installed; 2 wrong usage.`,
+		Example: `  virt-mtu hook install
+  virt-mtu hook install --force`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&force, "force", false, "install although domains would be refused, or libvirt does not answer")
@@ -238,6 +242,8 @@ func newHookUninstall() *cobra.Command {
 virt-mtu's, and nothing else. Domains keep their <mtu>: see virt-mtu fix --undo.
 
 Exit status: 0, also where it is not there; 1 not removed; 2 wrong usage.`,
+		Example: `  virt-mtu fix --all --undo      # where the <mtu> elements are to go too
+  virt-mtu hook uninstall`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return hookUninstall(c) },
 	}
@@ -292,8 +298,9 @@ the next start of a domain. Where no libvirt daemon runs it counts as loaded, fo
 daemon looks at its start.
 
 Exit status: 0 all is well; 1 there are problems, or it is not installed; 2 wrong usage.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return hookStatus(c, g) },
+		Example: `  virt-mtu hook status`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return hookStatus(c, g) },
 	}
 }
 

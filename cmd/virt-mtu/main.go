@@ -49,6 +49,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return status.code
 }
 
+// outputs are the words that -o takes.
+func outputs(c *cobra.Command) []string {
+	return strings.Fields(cmp.Or(c.Annotations[formats], "text json"))
+}
+
 // Annotations of commands that differ from the others.
 const (
 	// formats are the words that -o takes.
@@ -97,11 +102,25 @@ type globals struct {
 	output  string
 }
 
+// additions are commands of builds with tags.
+var additions []func(root *cobra.Command)
+
 func newRoot() *cobra.Command {
 	g := &globals{}
 	root := &cobra.Command{
 		Use:           "virt-mtu",
 		Short:         "keep the MTU of KVM guests right from the guest to the wire",
+		Long: `On a KVM host five things must agree about the MTU: the wire and its tunnels, the
+bridge, the tap, the guest's NIC, and what the guest believes. virt-mtu finds out what
+really gets through, puts <mtu> into the definitions of domains, sets their taps, and by
+a hook of libvirt's refuses guests that cannot work.
+
+check, calc, facts, probe and rewrite change nothing; fix and watch do, and hook puts
+the hook in its place. Data goes to stdout, messages to stderr.`,
+		Example: `  virt-mtu check
+  virt-mtu fix --all --dry-run --diff
+  virt-mtu fix web1
+  virt-mtu hook install`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -109,7 +128,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		words := strings.Fields(cmp.Or(c.Annotations[formats], "text json"))
+		words := outputs(c)
 		if !slices.Contains(words, g.output) {
 			last := len(words) - 1
 			return usage("-o %q: it takes %s or %s", g.output, strings.Join(words[:last], ", "), words[last])
@@ -124,6 +143,10 @@ func newRoot() *cobra.Command {
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
 	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json; for check also prometheus, dot or svg")
 	root.AddCommand(newFix(g), newWatch(g), newCheck(g), newFacts(g), newProbe(g), newRewrite(g), newHook(g), newCalc(g))
+	completions(root, g)
+	for _, add := range additions {
+		add(root)
+	}
 	strictHelp(root)
 	return root
 }
