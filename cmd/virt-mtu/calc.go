@@ -53,6 +53,7 @@ did. It asks no host.
 Two numbers: over IPv4, and over IPv6 (--ipv6). Linux's own ip6tnl, ip6gre and
 ip6gretap take 8 more than ipip and gre unless made with "encaplimit none", which
 --encaplimit counts.
+
 Ciphers of ipsec: ` + wrapped(encap.Ciphers()) + `.
 
 Exit status: 0; 1 there is no such MTU (less than 68 is left, or neutron would
@@ -100,7 +101,7 @@ func wrapped(names []string) string {
 	for l := range slices.Chunk(names, 5) {
 		lines = append(lines, strings.Join(l, ", "))
 	}
-	return strings.Join(lines, ",\n  ")
+	return strings.Join(lines, ",\n")
 }
 
 func runCalc(c *cobra.Command, g *globals, fl *calcFlags, args []string) error {

@@ -56,12 +56,13 @@ With --migrate-to it says instead which domains, running or not, could migrate t
 another host: where libvirt there has what their NICs name, and their large packets get
 through. It changes nothing on either side. The destination is
 
-  qemu+ssh://[USER@]HOST[:PORT]/system   what virt-mtu facts says there; without a
-                                         virt-mtu there, what libvirt tells. Parameters:
-                                         keyfile=FILE, no_verify=1
-  qemu+tcp://HOST[:PORT]/system          what libvirt tells
-  qemu+unix:///system?socket=PATH        what libvirt tells
-  HOST                                   one of those in --facts
+  qemu+ssh://[USER@]HOST[:PORT]/system
+      what virt-mtu facts says there; without a virt-mtu there, what
+      libvirt tells. Parameters: keyfile=FILE, no_verify=1
+  qemu+tcp://HOST[:PORT]/system, qemu+unix:///system?socket=PATH
+      what libvirt tells
+  HOST
+      one of those in --facts
 
 libvirt does not tell a tunnel from a tap: what would turn on that is "unknown". Where
 large packets would vanish it is "no", even if that host's hook would let the guest in

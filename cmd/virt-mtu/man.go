@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -44,8 +45,8 @@ func writeMan(root *cobra.Command, source, dir string) error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
-		roff := md2man.Render([]byte(title(page, section) + text))
-		return os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s.%d", page, section)), roff, 0o644)
+		roff := minuses(string(md2man.Render([]byte(title(page, section) + text))))
+		return os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s.%d", page, section)), []byte(roff), 0o644)
 	}
 	var walk func(c *cobra.Command) error
 	walk = func(c *cobra.Command) error {
@@ -89,6 +90,20 @@ func writeMan(root *cobra.Command, source, dir string) error {
 	return nil
 }
 
+// minuses makes of hyphens what somebody can paste: a bare one is a typographic hyphen
+// in groff since 1.23, and a place to break the line. Requests are left as they are.
+func minuses(roff string) string {
+	hyphen := regexp.MustCompile(`\\?-`)
+	var b strings.Builder
+	for line := range strings.Lines(roff) {
+		if !strings.HasPrefix(line, ".") {
+			line = hyphen.ReplaceAllString(line, `\-`)
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // manDate is the day that the pages bear: reproducible-builds.org's variable, or none.
 func manDate() (string, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
@@ -120,10 +135,10 @@ func commandPage(c *cobra.Command) string {
 	fmt.Fprintf(&b, "# SYNOPSIS\n")
 	subs := documented(c)
 	for _, sub := range subs {
-		fmt.Fprintf(&b, "**%s** %s\n\n", sub.CommandPath(), escaped(strings.TrimPrefix(sub.UseLine(), sub.CommandPath()+" ")))
+		fmt.Fprintf(&b, "%s\n\n", synopsis(sub))
 	}
 	if len(subs) == 0 {
-		fmt.Fprintf(&b, "**%s** %s\n\n", c.CommandPath(), escaped(strings.TrimPrefix(c.UseLine(), c.CommandPath()+" ")))
+		fmt.Fprintf(&b, "%s\n\n", synopsis(c))
 	}
 	about, status := cut(c.Long, "Exit status")
 	if about == "" {
@@ -159,6 +174,19 @@ func commandPage(c *cobra.Command) string {
 	also = append(also, "**virt-mtu-config**(5)", "**virt-mtu-hook**(7)", "**virt-mtu-qemu-hook**(8)")
 	fmt.Fprintf(&b, "# SEE ALSO\n%s\n", strings.Join(also, ", "))
 	return b.String()
+}
+
+// synopsis is a line of what a command takes; of one with commands below it their names.
+func synopsis(c *cobra.Command) string {
+	takes := strings.TrimSpace(strings.TrimPrefix(c.UseLine(), c.CommandPath()))
+	if subs := documented(c); len(subs) > 0 {
+		var names []string
+		for _, sub := range subs {
+			names = append(names, sub.Name())
+		}
+		takes = strings.Join(names, "|")
+	}
+	return strings.TrimSpace("**" + c.CommandPath() + "** " + escaped(takes))
 }
 
 const environment = `# ENVIRONMENT
@@ -286,7 +314,7 @@ func listed(text string) string {
 					continue
 				}
 				if len(row) > 2 {
-					cell = "_" + header[i+1] + "_: " + cell
+					cell = "_" + capital(header[i+1]) + "_: " + cell
 				}
 				said = append(said, cell)
 			}

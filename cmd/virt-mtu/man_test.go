@@ -80,6 +80,9 @@ func TestManPages(t *testing.T) {
 			continue
 		}
 		text := rendered(t, pages[page])
+		if got, _, _ := strings.Cut(text, "DESCRIPTION"); strings.Contains(got, c.CommandPath()+" "+c.CommandPath()) {
+			t.Errorf("%s: %s", page, got)
+		}
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden && f.Name != "help" && !strings.Contains(text, "--"+f.Name) {
 				t.Errorf("%s does not have --%s", page, f.Name)
@@ -133,8 +136,15 @@ func rendered(t *testing.T, file string) string {
 		}
 		return out.String(), warnings.String()
 	}
-	if _, warnings := show("80"); warnings != "" {
+	narrow, warnings := show("80")
+	if warnings != "" {
 		t.Errorf("%s: %s", file, warnings)
+	}
+	for line := range strings.Lines(narrow) {
+		// A command is not broken: it is there to be pasted.
+		if len(line) > 81 && !strings.HasPrefix(strings.TrimSpace(line), "vir") {
+			t.Errorf("%s is too wide for a terminal: %s", file, line)
+		}
 	}
 	text, _ := show("1000")
 	return text

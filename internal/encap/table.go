@@ -55,7 +55,7 @@ var protos = []proto{
 	{name: "qinq", about: "a second tag, and the first where no vlan is below", on: frames, gives: frames, tags: 2},
 	{name: "vxlan", about: "Ethernet in UDP (RFC 7348)", gives: frames, outer: either,
 		headers: vxlan, bare: "vxlan-ip"},
-	{name: "gre", about: "Ethernet in GRE with a key: gretap, Open vSwitch, neutron", gives: frames, outer: either,
+	{name: "gre", about: "Ethernet in GRE with a key: gretap, OVS, neutron", gives: frames, outer: either,
 		limited: true, headers: []Part{greHeader, greKey}, bare: "gre-ip-key"},
 	{name: "gre-nokey", about: "the same without a key", gives: frames, outer: either,
 		limited: true, headers: []Part{greHeader}, bare: "gre-ip"},
