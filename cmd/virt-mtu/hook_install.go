@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"virt-mtu/internal/fix"
+	"virt-mtu/internal/hookdir"
+	"virt-mtu/internal/libvirt"
+	"virt-mtu/internal/plan"
+)
+
+func newHookInstall(g *globals) *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "copy the hook into libvirt's hook directory, and reload the daemon",
+		Long: `install copies virt-mtu-qemu-hook, which it finds beside virt-mtu or in PATH, to
+` + hookdir.Default.Hook() + ` and tells the running libvirt daemon to
+look for it, by SIGHUP; no daemon is restarted. Other hooks stay as they are. It
+does so again for a newer build, and nothing where all is done.
+
+Before that it lists the domains of this host that the hook would refuse to start,
+and stops if there are any, or if libvirt cannot be asked, unless --force or the
+hook is in force already.
+
+Exit status: 0; 1 not installed; 2 wrong usage.`,
+		Example: `  virt-mtu hook install
+  virt-mtu hook install --force`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&force, "force", false, "install although domains would be refused, or libvirt does not answer")
+	c.RunE = func(c *cobra.Command, _ []string) error { return hookInstall(c, g, force) }
+	return c
+}
+
+func hookInstall(c *cobra.Command, g *globals, force bool) error {
+	if err := needRoot("hook install"); err != nil {
+		return err
+	}
+	dir := hookdir.Default
+	binary, err := hookBinary()
+	if err != nil {
+		return failed(fmt.Errorf("hook install: %w", err), "install the package or run make install; a build of your own has it in build/bin")
+	}
+	runs, err := runsAlready(dir)
+	if err != nil {
+		return hookFailed("install", err)
+	}
+	version, err := mayInstall(c, g, force || runs)
+	if err != nil {
+		return err
+	}
+	change, err := dir.Install(binary)
+	out := c.OutOrStdout()
+	for _, made := range change.Made {
+		fmt.Fprintln(out, "made", made)
+	}
+	switch {
+	case err != nil:
+		return hookFailed("install", err)
+	case change.Updated:
+		fmt.Fprintf(out, "updated %s from %s\n", dir.Hook(), binary)
+	case change.Copied:
+		fmt.Fprintf(out, "installed %s, a copy of %s\n", dir.Hook(), binary)
+	default:
+		fmt.Fprintf(out, "%s is installed already, the same as %s\n", dir.Hook(), binary)
+	}
+	if err := load(out, dir, change.Copied, version != 0); err != nil {
+		return err
+	}
+	status, err := dir.Status(version, binary)
+	if err != nil {
+		return hookFailed("install", err)
+	}
+	for _, p := range status.Problems {
+		complain(c.ErrOrStderr(), fmt.Errorf("hook install: %s", p.Message), p.Remedy)
+	}
+	if !status.Loaded {
+		return failed(nil, "")
+	}
+	return nil
+}
+
+// runsAlready reports whether libvirt runs a hook of ours, which refuses what it
+// refuses: to install it again comes as no surprise.
+func runsAlready(dir hookdir.Dir) (bool, error) {
+	there, err := dir.Installed()
+	if !there || err != nil {
+		return false, err
+	}
+	status, err := dir.Status(0, "")
+	return status.Loaded, err
+}
+
+// mayInstall looks for what the hook would stop, and whether libvirt would run it.
+// The version is libvirt's, 0 where it does not answer.
+func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err error) {
+	if g.config != defaultConfig {
+		return 0, usage("hook install: --config %q: the hook itself reads %s alone", g.config, defaultConfig)
+	}
+	config, err := g.loadConfig()
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := interruptible(c)
+	defer stop()
+	pool := libvirt.NewPool(ctx, g.connect, hookTimeout)
+	defer pool.Close()
+	version, domains, err := ask(pool)
+	if err == nil && version < hookdir.FirstVersion {
+		return 0, failed(fmt.Errorf("hook install: libvirt %s has no qemu.d: that came with %s", hookdir.Version(version), hookdir.Version(hookdir.FirstVersion)), "upgrade libvirt")
+	}
+	stderr := c.ErrOrStderr()
+	if err != nil {
+		err = fmt.Errorf("hook install: not checked which domains it would refuse: %w", err)
+		if !force {
+			return 0, failed(err, libvirt.Hint(err)+"; to install unchecked: virt-mtu hook install --force")
+		}
+		complain(stderr, err, libvirt.Hint(err))
+		return 0, nil
+	}
+	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, All: true, DryRun: true, Undragged: true}, Progress: progress(c)}
+	report := f.Run(domains)
+	unchecked := 0
+	for _, d := range report.Domains {
+		if d.Error != "" {
+			unchecked++
+			complain(stderr, fmt.Errorf("hook install: domain %s not checked: %s", plan.ShellWord(d.Name), d.Error), d.Hint())
+		}
+	}
+	refusals := refusedOnly(report)
+	switch {
+	case len(refusals.Domains) == 0 && (unchecked == 0 || force):
+		return version, nil
+	case len(refusals.Domains) == 0:
+		return 0, failed(fmt.Errorf("hook not installed: %d of %d domains could not be checked", unchecked, len(report.Domains)), "to install it all the same: virt-mtu hook install --force")
+	}
+	err = fmt.Errorf("hook install: the hook refuses the start of %d of %d domains here, until they are changed", len(refusals.Domains), len(report.Domains))
+	complain(stderr, err, "")
+	if err := refusals.Text(stderr, true); err != nil {
+		return 0, failed(err, "")
+	}
+	if force {
+		return version, nil
+	}
+	return 0, failed(errors.New("hook not installed"), `change them, or set incapable = "clamp" in `+g.config+", or install it all the same: virt-mtu hook install --force")
+}
+
+// ask asks libvirt what an installation has to know.
+func ask(pool *libvirt.Pool) (version uint64, domains []libvirt.Domain, err error) {
+	conn, err := pool.Get()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer pool.Put(conn)
+	domains, err = conn.Domains()
+	return conn.Version(), domains, err
+}
+
+// refusedOnly keeps what a report says about NICs that are refused.
+func refusedOnly(r fix.Report) fix.Report {
+	var out fix.Report
+	for _, d := range r.Domains {
+		d.Interfaces = slices.DeleteFunc(d.Interfaces, func(i fix.Interface) bool { return i.Action != plan.Refuse })
+		if len(d.Interfaces) > 0 {
+			out.Domains = append(out.Domains, d)
+		}
+	}
+	return out
+}
+
+// load sees to it that the running daemons run the hook.
+func load(out io.Writer, dir hookdir.Dir, changed, answers bool) error {
+	daemons, err := hookdir.Daemons()
+	if err != nil {
+		return failed(fmt.Errorf("hook install: find libvirt's daemon: %w", err), "")
+	}
+	if len(daemons) == 0 && !answers {
+		fmt.Fprintln(out, "no libvirt daemon runs; it finds the hook when it starts")
+	}
+	for _, d := range daemons {
+		if !changed {
+			loaded, err := dir.Loaded(d)
+			if err != nil {
+				return hookFailed("install", err)
+			}
+			if loaded {
+				fmt.Fprintln(out, d, "has loaded it already")
+				continue
+			}
+		}
+		if err := reload(out, d); err != nil {
+			return err
+		}
+	}
+	if err := hookdir.Note(daemons); err != nil {
+		return failed(fmt.Errorf("hook install: installed and loaded, but hook status will not know: %w", err), "")
+	}
+	return nil
+}
