@@ -13,12 +13,12 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 PREFIX      ?= /usr/local
 FUZZTIME    ?= 30s
-VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION     := $(shell hack/version)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # -race needs cgo, cgo needs a C compiler.
 RACE        := $(if $(shell command -v gcc),-race)
 
-.PHONY: help deps build man completions image roots test demo bench lint vet fuzz install clean
+.PHONY: help deps build man completions packages image roots test demo bench lint vet fuzz install clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -41,6 +41,12 @@ completions: build ## build/completions: for bash, zsh and fish
 	build/bin/virt-mtu completion bash >build/completions/virt-mtu.bash
 	build/bin/virt-mtu completion zsh >build/completions/_virt-mtu
 	build/bin/virt-mtu completion fish >build/completions/virt-mtu.fish
+
+packages: ## build/packages: .deb and .rpm for amd64 and arm64; VERSION=1.2.3
+	@hack/deps.sh go
+	@rm -rf build/packages
+	@VERSION='$(VERSION)' packaging/packages build/packages
+	@ls -1 build/packages
 
 image: deps
 	@test/lab/lab image
@@ -74,7 +80,7 @@ vet:
 lint: vet ## gofmt, go vet, staticcheck, shellcheck
 	go run $(STATICCHECK) ./...
 	@hack/deps.sh lint
-	@find .ci hack hooks test -type f -exec awk 'FNR == 1 && /^#!.*(bash|\/sh)$$/ {print FILENAME} {nextfile}' {} + | xargs shellcheck -S warning
+	@find .ci hack hooks packaging test -type f -exec awk 'FNR == 1 && /^#!.*(bash|\/sh)$$/ {print FILENAME} {nextfile}' {} + | xargs shellcheck -x -S warning
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@grep -rlE '^func Fuzz' --include '*_test.go' . | while read -r file; do \

@@ -24,9 +24,11 @@ var binaryNames = []string{"virt-mtu-qemu-hook", "qemu-hook"}
 var ErrNoBinary = errors.New("virt-mtu-qemu-hook not found")
 
 // Binary finds the hook that belongs to this virt-mtu: in the folder of the program
-// at self, then in the folders of path ($PATH). Error: ErrNoBinary.
+// at self, in the sbin beside that, where packages put it, then in the folders of path
+// ($PATH), where an older one may lie. Error: ErrNoBinary.
 func Binary(self, path string) (string, error) {
-	dirs := []string{filepath.Dir(self)}
+	dir := filepath.Dir(self)
+	dirs := []string{dir, filepath.Join(dir, "../sbin")}
 	for _, dir := range filepath.SplitList(path) {
 		if filepath.IsAbs(dir) && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)

@@ -196,7 +196,7 @@ func TestEntries(t *testing.T) {
 func TestBinary(t *testing.T) {
 	hook := build(t, "01")
 	dir := t.TempDir()
-	for _, sub := range []string{"a", "b", "c"} {
+	for _, sub := range []string{"a", "b", "c", "sbin"} {
 		must(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
 	}
 	at := func(p string) string { return filepath.Join(dir, p) }
@@ -204,7 +204,7 @@ func TestBinary(t *testing.T) {
 	if got, err := Binary(at("a/virt-mtu"), at("a")+":c:"+at("b")); !errors.Is(err, ErrNoBinary) {
 		t.Errorf("found %q, %v", got, err)
 	}
-	for _, file := range []string{"c/qemu-hook", "c/virt-mtu-qemu-hook", "a/virt-mtu-qemu-hook"} {
+	for _, file := range []string{"c/qemu-hook", "c/virt-mtu-qemu-hook", "sbin/virt-mtu-qemu-hook", "a/virt-mtu-qemu-hook"} {
 		must(t, copyFile(hook, at(file)))
 		if got, err := Binary(at("a/virt-mtu"), at("b")+":"+at("c")); got != at(file) || err != nil {
 			t.Errorf("found %q, %v, want %q", got, err, at(file))
