@@ -108,8 +108,8 @@ var additions []func(root *cobra.Command)
 func newRoot() *cobra.Command {
 	g := &globals{}
 	root := &cobra.Command{
-		Use:           "virt-mtu",
-		Short:         "keep the MTU of KVM guests right from the guest to the wire",
+		Use:   "virt-mtu",
+		Short: "keep the MTU of KVM guests right from the guest to the wire",
 		Long: `On a KVM host five things must agree about the MTU: the wire and its tunnels, the
 bridge, the tap, the guest's NIC, and what the guest believes. virt-mtu finds out what
 really gets through, puts <mtu> into the definitions of domains, sets their taps, and by
