@@ -15,7 +15,7 @@ import (
 )
 
 func newHookInstall(g *globals) *cobra.Command {
-	var force bool
+	var force, dryRun bool
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "copy the hook into libvirt's hook directory, and reload the daemon",
@@ -29,13 +29,23 @@ Before that it lists the domains of this host that the hook would refuse to star
 and stops if there are any, or if libvirt cannot be asked, unless --force or the
 hook is in force already.
 
-Exit status: 0; 1 not installed; 2 wrong usage.`,
+With --dry-run it does no more than that, also where the hook is in force already, and
+says what it would do. A --config that is to become the hook's can be tried so.
+
+Exit status: 0; 1 not installed, with --dry-run: it would not be; 2 wrong usage.`,
 		Example: `  virt-mtu hook install
-  virt-mtu hook install --force`,
+  virt-mtu hook install --force
+  virt-mtu hook install --dry-run --config new.toml`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&force, "force", false, "install although domains would be refused, or libvirt does not answer")
-	c.RunE = func(c *cobra.Command, _ []string) error { return hookInstall(c, g, force) }
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "list the domains that would be refused, say what would be done, change nothing")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if dryRun {
+			return hookInstallDry(c, g, force)
+		}
+		return hookInstall(c, g, force)
+	}
 	return c
 }
 
@@ -43,10 +53,13 @@ func hookInstall(c *cobra.Command, g *globals, force bool) error {
 	if err := needRoot("hook install"); err != nil {
 		return err
 	}
+	if g.config != defaultConfig {
+		return usage("hook install: --config %q: the hook itself reads %s alone (but --dry-run tries another)", g.config, defaultConfig)
+	}
 	dir := hookdir.Default
-	binary, err := hookBinary()
+	binary, err := hookToInstall()
 	if err != nil {
-		return failed(fmt.Errorf("hook install: %w", err), "install the package or run make install; a build of your own has it in build/bin")
+		return err
 	}
 	runs, err := runsAlready(dir)
 	if err != nil {
@@ -87,6 +100,45 @@ func hookInstall(c *cobra.Command, g *globals, force bool) error {
 	return nil
 }
 
+// hookInstallDry says what hookInstall would do.
+func hookInstallDry(c *cobra.Command, g *globals, force bool) error {
+	if err := needRoot("hook install"); err != nil {
+		return err
+	}
+	dir := hookdir.Default
+	binary, err := hookToInstall()
+	if err != nil {
+		return err
+	}
+	pending, err := dir.Pending(binary)
+	if err != nil {
+		return hookFailed("install", err)
+	}
+	version, err := mayInstall(c, g, force)
+	if err != nil {
+		return err
+	}
+	out := c.OutOrStdout()
+	if pending.Copied {
+		fmt.Fprintf(out, "would install %s, a copy of %s, and reload libvirt's daemon\n", dir.Hook(), binary)
+		return nil
+	}
+	status, err := dir.Status(version, binary)
+	if err != nil {
+		return hookFailed("install", err)
+	}
+	return status.Text(out)
+}
+
+// hookToInstall is the hook of this build.
+func hookToInstall() (string, error) {
+	binary, err := hookBinary()
+	if err != nil {
+		return "", failed(fmt.Errorf("hook install: %w", err), "install the package or run make install; a build of your own has it in build/bin")
+	}
+	return binary, nil
+}
+
 // runsAlready reports whether libvirt runs a hook of ours, which refuses what it
 // refuses: to install it again comes as no surprise.
 func runsAlready(dir hookdir.Dir) (bool, error) {
@@ -101,9 +153,6 @@ func runsAlready(dir hookdir.Dir) (bool, error) {
 // mayInstall looks for what the hook would stop, and whether libvirt would run it.
 // The version is libvirt's, 0 where it does not answer.
 func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err error) {
-	if g.config != defaultConfig {
-		return 0, usage("hook install: --config %q: the hook itself reads %s alone", g.config, defaultConfig)
-	}
 	config, err := g.loadConfig()
 	if err != nil {
 		return 0, err

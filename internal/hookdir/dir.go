@@ -76,20 +76,27 @@ type Change struct {
 	Updated bool     // another build was there, or the same one behind a link or not executable
 }
 
-// Install puts a copy of the hook at src in its place. A copy, and not a link: under
-// AppArmor libvirt may execute what lies in its hook directory, and hardly anything
-// else. Errors: ErrNoLibvirt, *ForeignError.
-func (d Dir) Install(src string) (Change, error) {
-	var c Change
+// Pending is what Install would do with the hook at src, apart from folders. Errors:
+// ErrNoLibvirt, *ForeignError.
+func (d Dir) Pending(src string) (Change, error) {
 	if _, err := os.Stat(filepath.Dir(string(d))); errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("no folder %q: %w", filepath.Dir(string(d)), ErrNoLibvirt)
+		return Change{}, fmt.Errorf("no folder %q: %w", filepath.Dir(string(d)), ErrNoLibvirt)
 	}
 	there, err := d.Installed()
-	if err != nil {
-		return c, err
+	if err != nil || there && d.upToDate(src) {
+		return Change{}, err
 	}
-	if there && d.upToDate(src) {
-		return c, nil
+	return Change{Copied: true, Updated: there}, nil
+}
+
+// Install puts a copy of the hook at src in its place. A copy, and not a link: under
+// AppArmor libvirt may execute what lies in its hook directory, and hardly anything
+// else. Errors: those of Pending.
+func (d Dir) Install(src string) (Change, error) {
+	var c Change
+	pending, err := d.Pending(src)
+	if err != nil || !pending.Copied {
+		return c, err
 	}
 	for _, dir := range []string{string(d), d.Folder()} {
 		err := os.Mkdir(dir, 0o755)
@@ -107,7 +114,7 @@ func (d Dir) Install(src string) (Change, error) {
 	if err := d.put(src); err != nil {
 		return c, fmt.Errorf("install hook: %w", err)
 	}
-	c.Copied, c.Updated = true, there
+	c.Copied, c.Updated = true, pending.Updated
 	return c, nil
 }
 
