@@ -12,10 +12,11 @@ import (
 	"virt-mtu/internal/hookdir"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/plan"
+	"virt-mtu/internal/unit"
 )
 
 func newHookInstall(g *globals) *cobra.Command {
-	var force, dryRun bool
+	var force, dryRun, systemd bool
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "copy the hook into libvirt's hook directory, and reload the daemon",
@@ -32,27 +33,44 @@ hook is in force already.
 With --dry-run it does no more than that, also where the hook is in force already, and
 says what it would do. A --config that is to become the hook's can be tried so.
 
+--systemd is for a virt-mtu that came without a package: it also writes systemd's
+units for watch, fix and check to ` + string(unit.Default) + `, which start this virt-mtu. It
+enables none. Those that somebody else wrote, or has edited, stay as they are.
+
 Exit status: 0; 1 not installed, with --dry-run: it would not be; 2 wrong usage.`,
 		Example: `  virt-mtu hook install
   virt-mtu hook install --force
-  virt-mtu hook install --dry-run --config new.toml`,
+  virt-mtu hook install --dry-run --config new.toml
+  virt-mtu hook install --systemd`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&force, "force", false, "install although domains would be refused, or libvirt does not answer")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "list the domains that would be refused, say what would be done, change nothing")
+	c.Flags().BoolVar(&systemd, "systemd", false, "write systemd's units too, to start this virt-mtu")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if dryRun {
-			return hookInstallDry(c, g, force)
+		if err := needRoot("hook install"); err != nil {
+			return err
 		}
-		return hookInstall(c, g, force)
+		program := ""
+		if systemd {
+			var err error
+			if program, err = unitProgram(); err != nil {
+				return err
+			}
+		}
+		hook, units := hookInstall, installUnits
+		if dryRun {
+			hook, units = hookInstallDry, installUnitsDry
+		}
+		if err := hook(c, g, force); err != nil || !systemd {
+			return err
+		}
+		return units(c, program)
 	}
 	return c
 }
 
 func hookInstall(c *cobra.Command, g *globals, force bool) error {
-	if err := needRoot("hook install"); err != nil {
-		return err
-	}
 	if g.config != defaultConfig {
 		return usage("hook install: --config %q: the hook itself reads %s alone (but --dry-run tries another)", g.config, defaultConfig)
 	}
@@ -102,9 +120,6 @@ func hookInstall(c *cobra.Command, g *globals, force bool) error {
 
 // hookInstallDry says what hookInstall would do.
 func hookInstallDry(c *cobra.Command, g *globals, force bool) error {
-	if err := needRoot("hook install"); err != nil {
-		return err
-	}
 	dir := hookdir.Default
 	binary, err := hookToInstall()
 	if err != nil {

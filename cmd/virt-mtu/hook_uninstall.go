@@ -11,24 +11,44 @@ import (
 )
 
 func newHookUninstall() *cobra.Command {
-	return &cobra.Command{
+	var systemd bool
+	c := &cobra.Command{
 		Use:   "uninstall",
 		Short: "take the hook out of libvirt's hook directory, and reload the daemon",
 		Long: `uninstall removes ` + hookdir.Default.Hook() + ` if it is
 virt-mtu's, and nothing else. Domains keep their <mtu>: see virt-mtu fix --undo.
 
+--systemd also removes the units that hook install --systemd wrote, once none of them
+is enabled or runs: to stop them is yours.
+
 Exit status: 0, also where it is not there; 1 not removed; 2 wrong usage.`,
 		Example: `  virt-mtu fix --all --undo      # where the <mtu> elements are to go too
-  virt-mtu hook uninstall`,
+  virt-mtu hook uninstall
+  virt-mtu hook uninstall --systemd`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return hookUninstall(c) },
 	}
+	c.Flags().BoolVar(&systemd, "systemd", false, "remove the units of hook install --systemd too")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := needRoot("hook uninstall"); err != nil {
+			return err
+		}
+		if systemd {
+			if err := idleUnits(); err != nil {
+				return err
+			}
+		}
+		if err := hookUninstall(c); err != nil {
+			return err
+		}
+		if systemd {
+			return uninstallUnits(c)
+		}
+		return tellOfUnits(c)
+	}
+	return c
 }
 
 func hookUninstall(c *cobra.Command) error {
-	if err := needRoot("hook uninstall"); err != nil {
-		return err
-	}
 	dir := hookdir.Default
 	removed, err := dir.Uninstall()
 	if err != nil {

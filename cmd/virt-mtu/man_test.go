@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"virt-mtu/internal/unit"
+	"virt-mtu/packaging"
 )
 
 // commands are those that a user finds, the root first.
@@ -92,6 +96,21 @@ func TestManPages(t *testing.T) {
 	for _, page := range []string{"virt-mtu-config(5)", "virt-mtu-hook(7)", "virt-mtu-qemu-hook(8)"} {
 		if pages[page] == "" {
 			t.Errorf("no page %s", page)
+		}
+	}
+	for _, name := range unit.Names() {
+		raw, err := fs.ReadFile(packaging.Units(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := regexp.MustCompile(`man:(\S+)`).FindAllStringSubmatch(string(raw), -1)
+		for _, m := range said {
+			if pages[m[1]] == "" {
+				t.Errorf("%s sends to %s, which there is not", name, m[1])
+			}
+		}
+		if said == nil {
+			t.Errorf("%s has no Documentation=", name)
 		}
 	}
 	for page, file := range pages {
