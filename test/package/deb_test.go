@@ -1,0 +1,152 @@
+package pkg
+
+import (
+	"strings"
+	"testing"
+
+	"virt-mtu/test/container"
+)
+
+// The life of the package on a host with a guest that runs all the while: nothing of it
+// touches the guest or restarts libvirt, and it leaves nothing behind.
+func TestIntegrationDeb(t *testing.T) {
+	for _, release := range []string{"bookworm", "trixie"} {
+		t.Run(release, func(t *testing.T) { lifeOfDeb(t, host(t, release)) })
+	}
+}
+
+func lifeOfDeb(t *testing.T, c *container.Container) {
+	const users = "#!/bin/sh\ncat >/dev/null\necho \"$0 $2\" >>/run/lab/users\n"
+	c.WriteFile(t, "/etc/libvirt/hooks/qemu", users, 0o755)
+	c.WriteFile(t, "/etc/libvirt/hooks/qemu.d/10-mine", users, 0o755)
+	c.Run(t, "systemctl", "reload", "libvirtd.service")
+	mine := executables(t, c)
+	starts := func(domain string) {
+		t.Helper()
+		if r := c.Try(t, "virsh", "-q", "start", domain); r.Exit != 0 {
+			t.Errorf("%s does not start: %s", domain, r.Stderr)
+			return
+		}
+		c.Run(t, "virsh", "-q", "destroy", domain)
+	}
+	define(t, c, "web1", "virtio")
+	define(t, c, "web2", "e1000")
+	c.Run(t, "virsh", "-q", "start", "web1")
+	before := pids(t, c)
+	undisturbed := func(when string) {
+		t.Helper()
+		if now := pids(t, c); now != before {
+			t.Errorf("%s: pids of libvirtd and guest were %q, are %q", when, before, now)
+		}
+	}
+
+	t.Log("installed: nothing is in force")
+	said := c.Run(t, "dpkg", "-i", "/root/"+deb(versions[0]))
+	if !strings.Contains(said, "virt-mtu hook install") {
+		t.Errorf("it does not say how to go on: %s", said)
+	}
+	if got := executables(t, c); got != mine {
+		t.Errorf("it installs hooks by itself: %s", got)
+	}
+	if got := c.Try(t, "bash", "-c", "systemctl is-enabled 'virt-mtu-*' | grep -w enabled").Stdout; got != "" {
+		t.Errorf("it enables services by itself: %s", got)
+	}
+	if got := c.Run(t, "dpkg-query", "-W", "-f", "${Conffiles}", "virt-mtu"); !strings.Contains(got, config) || strings.Contains(got, "hooks") {
+		t.Errorf("conffiles: %s", got)
+	}
+	undisturbed("after installation")
+
+	t.Log("in force")
+	c.Run(t, "virt-mtu", "hook", "install")
+	c.Run(t, "systemctl", "--quiet", "enable", "--now", watch, "virt-mtu-fix.path")
+	active(t, c, watch, true)
+	daemon := c.Run(t, "systemctl", "show", "--property=MainPID", "--value", watch)
+	c.Run(t, "bash", "-c", "echo '# mine' >>"+config)
+	edited := c.Run(t, "cat", config)
+	starts("web2")
+
+	t.Log("upgraded")
+	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
+	undisturbed("after the upgrade")
+	if !same(t, c, hook, program) {
+		t.Error("the hook is not that of the new version")
+	}
+	active(t, c, watch, true)
+	if now := c.Run(t, "systemctl", "show", "--property=MainPID", "--value", watch); now == daemon {
+		t.Error("the daemon is still the old version")
+	}
+	if got := c.Run(t, "cat", config); got != edited {
+		t.Errorf("the config that somebody edited is now:\n%s", got)
+	}
+	if got := c.Run(t, "virt-mtu", "hook", "status"); !strings.Contains(got, "installed and loaded") {
+		t.Errorf("hook status: %s", got)
+	}
+
+	t.Log("half an upgrade, in both directions: files without their scripts")
+	for _, v := range versions {
+		c.Run(t, "dpkg", "--unpack", "/root/"+deb(v))
+		starts("web2")
+		undisturbed("half upgraded")
+	}
+	// Killed in the middle of its script.
+	c.Run(t, "bash", "-c", "sed -i '2i kill -9 $$' /var/lib/dpkg/info/virt-mtu.postinst")
+	if r := c.Try(t, "dpkg", "--configure", "virt-mtu"); r.Exit == 0 {
+		t.Fatal("the script was not killed")
+	}
+	starts("web2")
+	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
+	if !same(t, c, hook, program) {
+		t.Error("the hook is not that of the version that was installed at last")
+	}
+
+	t.Log("a link that leads nowhere in the hook's place")
+	c.Run(t, "ln", "-sfn", "/nowhere", hook)
+	starts("web2")
+	undisturbed("with the link")
+	c.Run(t, "rm", hook)
+	c.Run(t, "virt-mtu", "hook", "install")
+
+	t.Log("a downgrade, and a failed upgrade")
+	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[0]))
+	if !same(t, c, hook, program) {
+		t.Error("the hook is not that of the older version")
+	}
+	starts("web2")
+
+	t.Log("removed")
+	r := c.Try(t, "dpkg", "-r", "virt-mtu")
+	if r.Exit != 0 || !strings.Contains(r.Stdout, "keep the <mtu>") {
+		t.Errorf("exit %d: %s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+	if got := executables(t, c); got != mine {
+		t.Errorf("libvirt would run %s", got)
+	}
+	active(t, c, watch, false)
+	starts("web2")
+	undisturbed("after removal")
+	if !c.Exists(config) {
+		t.Error("removal takes the config, which is for purge")
+	}
+
+	t.Log("installed again, removed with a broken program, purged")
+	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
+	active(t, c, watch, false) // nobody has enabled it since
+	c.Run(t, "virt-mtu", "hook", "install")
+	rpmScripts(t, c)
+	undisturbed("after rpm's scripts")
+	c.Run(t, "virt-mtu", "hook", "install")
+	c.WriteFile(t, "/usr/bin/virt-mtu", "#!/bin/false\n", 0o755)
+	c.Run(t, "dpkg", "-P", "virt-mtu")
+	if got := executables(t, c); got != mine {
+		t.Errorf("libvirt would run %s", got)
+	}
+	starts("web2")
+	undisturbed("after the purge")
+	left := c.Run(t, "find", "/etc", "/usr", "/var/lib/systemd", "/run", "-name", "*virt-mtu*", "-not", "-path", "/usr/share/lintian/*")
+	if strings.TrimSpace(left) != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+	if got := c.ReadFile(t, "/run/lab/users"); strings.Count(got, "10-mine start") != strings.Count(got, "/hooks/qemu start") || strings.Count(got, "10-mine start") < 7 {
+		t.Errorf("the user's own hooks did not run each time:\n%s", got)
+	}
+}
