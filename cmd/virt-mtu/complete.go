@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"virt-mtu/internal/encap"
 	"virt-mtu/internal/hookdir"
@@ -23,10 +26,10 @@ type completer = cobra.CompletionFunc
 // completeFrom offers what libvirt has. Where no daemon runs it offers nothing: to
 // connect would start one by its socket. Names that a shell would have to have quoted
 // are left out: whoever may define a domain writes them.
-func completeFrom(g *globals, list func(*libvirt.Conn) ([]string, error)) completer {
+func completeFrom(g *globals, runs func(hookdir.Daemon) bool, list func(*libvirt.Conn) ([]string, error)) completer {
 	return func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		const none = cobra.ShellCompDirectiveNoFileComp
-		if daemons, err := hookdir.Daemons(); err != nil || len(daemons) == 0 {
+		if daemons, err := hookdir.Daemons(); err != nil || !slices.ContainsFunc(daemons, runs) {
 			return nil, none
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), completionTime)
@@ -51,7 +54,8 @@ func completeFrom(g *globals, list func(*libvirt.Conn) ([]string, error)) comple
 }
 
 func completeDomains(g *globals) completer {
-	return completeFrom(g, func(c *libvirt.Conn) (names []string, err error) {
+	runs := func(hookdir.Daemon) bool { return true }
+	return completeFrom(g, runs, func(c *libvirt.Conn) (names []string, err error) {
 		domains, err := c.Domains()
 		for _, d := range domains {
 			names = append(names, d.Name)
@@ -61,7 +65,12 @@ func completeDomains(g *globals) completer {
 }
 
 func completeNetworks(g *globals) completer {
-	return completeFrom(g, func(c *libvirt.Conn) (names []string, err error) {
+	// virtqemud asks virtnetworkd, and starts it for that.
+	runs := func(d hookdir.Daemon) bool {
+		_, err := os.Stat("/run/virtnetworkd.pid")
+		return d.Name == "libvirtd" || err == nil
+	}
+	return completeFrom(g, runs, func(c *libvirt.Conn) (names []string, err error) {
 		networks, err := c.Networks()
 		for _, n := range networks {
 			names = append(names, n.Name)
@@ -87,25 +96,31 @@ func layers() (names []string) {
 	return names
 }
 
-// completions tells the commands what a shell may offer. What is not in here, as FILE,
-// is a file.
+// completions tells the commands what a shell may offer. Of a flag that is not in here
+// it offers files where the value is a FILE, else nothing.
 func completions(root *cobra.Command, g *globals) {
 	domains, networks := completeDomains(g), completeNetworks(g)
+	register := func(c *cobra.Command, flag string, f completer) {
+		if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {
+			panic(err)
+		}
+	}
 	for path, words := range map[string]struct {
 		args  completer
 		flags map[string]completer
 	}{
 		"calc": {completeWords(layers()...), map[string]completer{
-			"cipher":    completeWords(encap.Ciphers()...),
-			"mode":      completeWords("tunnel", "transport"),
-			networkType: completeWords(neutron.Types()...),
+			"cipher":             completeWords(encap.Ciphers()...),
+			"mode":               completeWords("tunnel", "transport"),
+			"overlay-ip-version": completeWords("4", "6"),
+			networkType:          completeWords(neutron.Types()...),
 		}},
 		"check":   {domains, nil},
 		"facts":   {completeNothing, nil},
-		"fix":     {domains, map[string]completer{"network": networks, "mtu": completeNothing}},
+		"fix":     {domains, map[string]completer{"network": networks}},
 		"probe":   {domains, map[string]completer{"expect": completeWords("path")}},
-		"rewrite": {nil, map[string]completer{"mtu": completeNothing}},
-		"watch":   {completeNothing, map[string]completer{"listen": completeNothing}},
+		"rewrite": {nil, nil}, // a FILE
+		"watch":   {completeNothing, nil},
 	} {
 		c, _, err := root.Find([]string{path})
 		if err != nil || c == root {
@@ -113,17 +128,25 @@ func completions(root *cobra.Command, g *globals) {
 		}
 		c.ValidArgsFunction = words.args
 		for name, f := range words.flags {
-			if err := c.RegisterFlagCompletionFunc(name, f); err != nil {
-				panic(err)
+			register(c, name, f)
+		}
+	}
+	register(root, "output", func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return outputs(c), cobra.ShellCompDirectiveNoFileComp
+	})
+	var rest func(c *cobra.Command)
+	rest = func(c *cobra.Command) {
+		all := func(f *pflag.Flag) {
+			_, known := c.GetFlagCompletionFunc(f.Name)
+			if value, _ := pflag.UnquoteUsage(f); value != "" && value != "FILE" && !known {
+				register(c, f.Name, completeNothing)
 			}
 		}
-	}
-	output := func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return outputs(c), cobra.ShellCompDirectiveNoFileComp
-	}
-	for name, f := range map[string]completer{"output": output, "connect": completeNothing} {
-		if err := root.RegisterFlagCompletionFunc(name, f); err != nil {
-			panic(err)
+		c.LocalNonPersistentFlags().VisitAll(all)
+		c.PersistentFlags().VisitAll(all)
+		for _, sub := range c.Commands() {
+			rest(sub)
 		}
 	}
+	rest(root)
 }

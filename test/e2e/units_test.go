@@ -72,6 +72,12 @@ func unitsRefused(t *testing.T, c *container.Container, before string) {
 // The daemon comes up in its sandbox, and does what it is for.
 func unitsRun(t *testing.T, c *container.Container) {
 	t.Helper()
+	// Pressing Tab asks libvirt where it runs, and starts it by no socket.
+	c.Run(t, "systemctl", "stop", "libvirtd.service")
+	c.Run(t, "virt-mtu", "__complete", "fix", "")
+	if state := c.Try(t, "systemctl", "is-active", "libvirtd.service", "libvirtd.socket").Stdout; state != "inactive\nactive\n" {
+		t.Errorf("libvirtd and its socket after completion: %q", state)
+	}
 	c.Run(t, "virsh", "-q", "list")
 	r := unitsCommand(t, c, 0, "install", "--systemd")
 	wantSays(t, "install", r.Stdout, "wrote "+units+"/virt-mtu-watch.service", "systemd has read its units again", "none is enabled", "systemctl enable --now virt-mtu-watch.service")
