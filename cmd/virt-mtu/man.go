@@ -45,7 +45,7 @@ func writeMan(root *cobra.Command, source, dir string) error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
-		roff := minuses(string(md2man.Render([]byte(title(page, section) + text))))
+		roff := polished(string(md2man.Render([]byte(title(page, section) + text))))
 		return os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s.%d", page, section)), []byte(roff), 0o644)
 	}
 	var walk func(c *cobra.Command) error
@@ -90,13 +90,17 @@ func writeMan(root *cobra.Command, source, dir string) error {
 	return nil
 }
 
-// minuses makes of hyphens what somebody can paste: a bare one is a typographic hyphen
-// in groff since 1.23, and a place to break the line. Requests are left as they are.
-func minuses(roff string) string {
+// polished is a page that reads well and can be pasted from. A bare hyphen is a
+// typographic one in groff since 1.23, and a place to break the line; a path that is
+// hyphenated is another one. What .TH sets has to be set after it.
+func polished(roff string) string {
 	hyphen := regexp.MustCompile(`\\?-`)
 	var b strings.Builder
 	for line := range strings.Lines(roff) {
-		if !strings.HasPrefix(line, ".") {
+		switch {
+		case strings.HasPrefix(line, ".TH "):
+			line += ".nh\n.ad l\n"
+		case !strings.HasPrefix(line, "."):
 			line = hyphen.ReplaceAllString(line, `\-`)
 		}
 		b.WriteString(line)

@@ -3,6 +3,8 @@ package policy
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -136,5 +138,23 @@ func TestExampleIsDefault(t *testing.T) {
 	c.Rules = nil // the example shows some
 	if d := cmp.Diff(Default(), c); d != "" {
 		t.Errorf("the reference file does not show the defaults; want-, got+:\n%s", d)
+	}
+}
+
+// What the reference file lacks nobody finds: it is the manual page too.
+func TestExampleHasEveryKey(t *testing.T) {
+	file, err := os.ReadFile("../../examples/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A rule's keys stand there as comments, in one rule or another or in the text.
+	_, rules, _ := strings.Cut(string(file), "\n# Rules:")
+	for of, text := range map[reflect.Type]string{reflect.TypeFor[raw](): string(file), reflect.TypeFor[rawRule](): rules} {
+		for i := range of.NumField() {
+			key := of.Field(i).Tag.Get("toml")
+			if !regexp.MustCompile(`\b` + key + `\b`).MatchString(text) {
+				t.Errorf("%s: no %q", of.Name(), key)
+			}
+		}
 	}
 }
