@@ -18,7 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # -race needs cgo, cgo needs a C compiler.
 RACE        := $(if $(shell command -v gcc),-race)
 
-.PHONY: help deps build man completions packages image roots test demo bench lint vet fuzz install clean
+.PHONY: help deps build man completions packages release image roots test demo bench lint vet fuzz install clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -47,6 +47,11 @@ packages: ## build/packages: .deb and .rpm for amd64 and arm64; VERSION=1.2.3
 	@rm -rf build/packages
 	@VERSION='$(VERSION)' packaging/packages build/packages
 	@ls -1 build/packages
+
+release: ## build/release: tarballs, packages, collection, SBOMs, notes; VERSION=1.2.3
+	@hack/deps.sh go release
+	@VERSION='$(VERSION)' packaging/release build/release
+	@ls -1 build/release
 
 image: deps
 	@test/lab/lab image

@@ -6,6 +6,7 @@
 #                       build/tools what of Open vSwitch, Prometheus, OpenSSH and QEMU's
 #                       guest agent tests need
 #   hack/deps.sh bench  what the rivals in test/bench are written in
+#   hack/deps.sh release  what make release wants beside Go
 #   hack/deps.sh lint   shellcheck
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -107,7 +108,7 @@ go_libvirt() {
 	printf '%s\n\ngo %s\n\nuse .\n\nreplace %s %s => %s\n' "$mark" "$(sed -n 's/^go //p' go.mod)" "$module" "$version" "$folder" >go.work
 }
 
-[ $# -gt 0 ] || die "nothing asked for" "hack/deps.sh go|test|bench|lint"
+[ $# -gt 0 ] || die "nothing asked for" "hack/deps.sh go|test|bench|release|lint"
 for step; do
 	case $step in
 	go)
@@ -128,7 +129,8 @@ for step; do
 		# It is systemd-udevd as well, by the name that it is started by.
 		files udev /bin/udevadm
 		;;
+	release) packages jq ansible-core ;;
 	lint) packages shellcheck ;;
-	*) die "do not know ${step@Q}" "hack/deps.sh go|test|bench|lint" ;;
+	*) die "do not know ${step@Q}" "hack/deps.sh go|test|bench|release|lint" ;;
 	esac
 done
