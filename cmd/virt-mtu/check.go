@@ -38,6 +38,7 @@ type checkFlags struct {
 	to      []string // of --migrate-to
 	out     string
 	full    bool
+	moves   bool
 	agent   bool
 	timeout time.Duration
 }
@@ -95,6 +96,7 @@ wrong usage.`,
 	f.StringArrayVar(&fl.xml, "xml", nil, "judge the domain XML in `FILE` against this host's links; repeatable, - is stdin")
 	f.StringArrayVar(&fl.to, "migrate-to", nil, "say which domains could migrate to the host of this libvirt `URI`; repeatable")
 	f.StringVar(&fl.out, "output-file", "", "write to `FILE`, by a temporary file and rename, instead of stdout")
+	f.BoolVar(&fl.moves, "moves", true, "with --facts of several hosts: say which domain could migrate where; =false for a fleet, where that is too much")
 	f.BoolVar(&fl.agent, "agent", false, "ask each running guest, by its guest agent, which MTU it really has")
 	f.BoolVar(&fl.full, "full", false, "text: the whole path also of NICs with which nothing is wrong, however many")
 	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and with --agent for each guest")
@@ -117,6 +119,8 @@ func (fl *checkFlags) validate(c *cobra.Command, args []string) error {
 		return usage("check: --agent asks guests that run here: it goes with neither --xml nor --facts (but facts --agent writes what they say)")
 	case fl.out == "" && c.Flags().Changed("output-file"):
 		return usage("check: --output-file %q: it takes the name of a file", fl.out)
+	case !fl.moves && len(fl.to) > 0:
+		return usage("check: --moves=false and --migrate-to exclude each other")
 	case fl.timeout <= 0:
 		return usage("check: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
 	}
@@ -173,7 +177,7 @@ func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, a
 	if invalid != nil {
 		all[0].Hook = append(all[0].Hook, finding.New(finding.ConfigInvalid, invalid.Error()+": judged as if there were no config", ""))
 	}
-	report := check.Run(all, check.Options{Config: config, Names: args})
+	report := check.Run(all, check.Options{Config: config, Names: args, NoMoves: !fl.moves})
 	return report.Status, fl.write(ctx, out, g.output, &report)
 }
 

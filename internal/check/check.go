@@ -20,6 +20,9 @@ type Options struct {
 	Config policy.Config
 	// Names of domains; empty: all, and the host's links that no domain uses.
 	Names []string
+	// NoMoves leaves out which domain could migrate to which of the other hosts: there
+	// are as many answers as domains times hosts.
+	NoMoves bool
 }
 
 // Run judges the facts of some hosts. What is wrong with one domain is a finding of
@@ -36,7 +39,9 @@ func Run(all []facts.Facts, o Options) Report {
 		compare(hosts)
 	}
 	for _, h := range hosts {
-		r.Moves = append(r.Moves, h.moves(hosts, o.Config)...)
+		if !o.NoMoves {
+			r.Moves = append(r.Moves, h.moves(hosts, o.Config)...)
+		}
 		r.Hosts = append(r.Hosts, h.report())
 	}
 	for _, h := range r.Hosts {

@@ -34,7 +34,8 @@ func TestHosts(t *testing.T) {
 	bare.Links, bare.Networks = nil, []host.Network{}
 	vague := kvm(t, "kvm4", 9000)
 	vague.Links = links(t, "br0 bridge 9000\nvx0 vxlan 9000 master=br0")
-	r := Run([]facts.Facts{kvm(t, "kvm1", 9000, jumbo, onNetwork), kvm(t, "kvm2", 1500, plain), bare, vague}, Options{Config: policy.Default()})
+	all := []facts.Facts{kvm(t, "kvm1", 9000, jumbo, onNetwork), kvm(t, "kvm2", 1500, plain), bare, vague}
+	r := Run(all, Options{Config: policy.Default()})
 
 	got := map[string]string{}
 	for _, m := range r.Moves {
@@ -51,6 +52,10 @@ func TestHosts(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("moves, want-, got+:\n%s", d)
+	}
+	without := Run(all, Options{Config: policy.Default(), NoMoves: true})
+	if len(without.Moves) != 0 || without.Moves == nil || !cmp.Equal(r.Hosts, without.Hosts) {
+		t.Errorf("without moves: %+v", without)
 	}
 
 	var said []string

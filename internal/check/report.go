@@ -11,7 +11,8 @@ import (
 type Report struct {
 	Status finding.Severity `json:"status"` // the worst of all below
 	Hosts  []Host           `json:"hosts"`
-	// Moves says which domain could migrate to which of the other hosts.
+	// Moves says which domain could migrate to which of the other hosts, where that is
+	// asked for.
 	Moves []Move `json:"moves"`
 }
 
