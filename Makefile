@@ -96,7 +96,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 install: build man completions ## into PREFIX (/usr/local); then: virt-mtu hook install
 	install -D -m 0755 build/bin/virt-mtu $(DESTDIR)$(PREFIX)/bin/virt-mtu
-	install -D -m 0755 build/bin/qemu-hook $(DESTDIR)$(PREFIX)/bin/virt-mtu-qemu-hook
+	install -D -m 0755 build/bin/qemu-hook $(DESTDIR)$(PREFIX)/sbin/virt-mtu-qemu-hook
 	for page in build/man/man*/*; do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/$${page#build/}; done
 	install -D -m 0644 build/completions/virt-mtu.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/virt-mtu
 	install -D -m 0644 build/completions/_virt-mtu $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_virt-mtu

@@ -79,13 +79,15 @@ func hookInstall(c *cobra.Command, g *globals, force bool) error {
 	if err != nil {
 		return err
 	}
-	runs, err := runsAlready(dir)
+	runs, by, err := runsAlready(dir)
 	if err != nil {
 		return hookFailed("install", err)
 	}
-	version, err := mayInstall(c, g, force || runs)
-	if err != nil {
-		return err
+	var version uint64
+	if !runs { // else there is nothing to ask, which may start a daemon that sleeps
+		if version, err = mayInstall(c, g, force); err != nil {
+			return err
+		}
 	}
 	change, err := dir.Install(binary)
 	out := c.OutOrStdout()
@@ -102,7 +104,7 @@ func hookInstall(c *cobra.Command, g *globals, force bool) error {
 	default:
 		fmt.Fprintf(out, "%s is installed already, the same as %s\n", dir.Hook(), binary)
 	}
-	if err := load(out, dir, change.Copied, version != 0); err != nil {
+	if err := load(out, dir, change.Copied, by); err != nil {
 		return err
 	}
 	status, err := dir.Status(version, binary)
@@ -154,15 +156,20 @@ func hookToInstall() (string, error) {
 	return binary, nil
 }
 
-// runsAlready reports whether libvirt runs a hook of ours, which refuses what it
-// refuses: to install it again comes as no surprise.
-func runsAlready(dir hookdir.Dir) (bool, error) {
+// runsAlready reports whether libvirt runs a hook of ours, which refuses what it refuses:
+// to install it again comes as no surprise. by are the daemons that do; where none runs
+// the next one will.
+func runsAlready(dir hookdir.Dir) (runs bool, by []hookdir.Daemon, err error) {
 	there, err := dir.Installed()
 	if !there || err != nil {
-		return false, err
+		return false, nil, err
 	}
 	status, err := dir.Status(0, "")
-	return status.Loaded, err
+	if !status.Loaded || err != nil {
+		return false, nil, err
+	}
+	by, err = hookdir.Daemons()
+	return err == nil, by, err
 }
 
 // mayInstall looks for what the hook would stop, and whether libvirt would run it.
@@ -239,25 +246,27 @@ func refusedOnly(r fix.Report) fix.Report {
 	return out
 }
 
-// load sees to it that the running daemons run the hook.
-func load(out io.Writer, dir hookdir.Dir, changed, answers bool) error {
+// load sees to it that the running daemons run the hook. Those of by ran one of ours before:
+// they run whatever lies in its place, and a reload would be felt elsewhere, as networks of
+// libvirt's are started again by it.
+func load(out io.Writer, dir hookdir.Dir, changed bool, by []hookdir.Daemon) error {
 	daemons, err := hookdir.Daemons()
 	if err != nil {
 		return failed(fmt.Errorf("hook install: find libvirt's daemon: %w", err), "")
 	}
-	if len(daemons) == 0 && !answers {
+	if len(daemons) == 0 {
 		fmt.Fprintln(out, "no libvirt daemon runs; it finds the hook when it starts")
 	}
 	for _, d := range daemons {
-		if !changed {
-			loaded, err := dir.Loaded(d)
-			if err != nil {
+		loaded := slices.Contains(by, d)
+		if !changed && !loaded {
+			if loaded, err = dir.Loaded(d); err != nil {
 				return hookFailed("install", err)
 			}
-			if loaded {
-				fmt.Fprintln(out, d, "has loaded it already")
-				continue
-			}
+		}
+		if loaded {
+			fmt.Fprintln(out, d, "has loaded it already")
+			continue
 		}
 		if err := reload(out, d); err != nil {
 			return err

@@ -48,7 +48,11 @@ func lifeOfDeb(t *testing.T, c *container.Container) {
 	if got := executables(t, c); got != mine {
 		t.Errorf("it installs hooks by itself: %s", got)
 	}
-	if got := c.Try(t, "bash", "-c", "systemctl is-enabled 'virt-mtu-*' | grep -w enabled").Stdout; got != "" {
+	enabled := func() string {
+		t.Helper()
+		return c.Run(t, "systemctl", "list-unit-files", "--no-legend", "--no-pager", "--state=enabled", "virt-mtu-*")
+	}
+	if got := enabled(); got != "" {
 		t.Errorf("it enables services by itself: %s", got)
 	}
 	if got := c.Run(t, "dpkg-query", "-W", "-f", "${Conffiles}", "virt-mtu"); !strings.Contains(got, config) || strings.Contains(got, "hooks") {
@@ -60,6 +64,9 @@ func lifeOfDeb(t *testing.T, c *container.Container) {
 	c.Run(t, "virt-mtu", "hook", "install")
 	c.Run(t, "systemctl", "--quiet", "enable", "--now", watch, "virt-mtu-fix.path")
 	active(t, c, watch, true)
+	if got := enabled(); strings.Count(got, "virt-mtu-") != 2 {
+		t.Errorf("two are enabled, and these are seen: %s", got)
+	}
 	daemon := c.Run(t, "systemctl", "show", "--property=MainPID", "--value", watch)
 	c.Run(t, "bash", "-c", "echo '# mine' >>"+config)
 	edited := c.Run(t, "cat", config)
@@ -106,11 +113,37 @@ func lifeOfDeb(t *testing.T, c *container.Container) {
 	c.Run(t, "rm", hook)
 	c.Run(t, "virt-mtu", "hook", "install")
 
-	t.Log("a downgrade, and a failed upgrade")
+	t.Log("a downgrade, and an upgrade that fails")
 	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[0]))
 	if !same(t, c, hook, program) {
 		t.Error("the hook is not that of the older version")
 	}
+	starts("web2")
+	c.Run(t, "bash", "-c", `cd /root && dpkg-deb -R "$0" broken && printf '#!/bin/sh\nexit 1\n' >broken/DEBIAN/preinst &&
+		chmod 755 broken/DEBIAN/preinst && dpkg-deb -Znone -b broken broken.deb`, deb(versions[1]))
+	if r := c.Try(t, "dpkg", "-i", "/root/broken.deb"); r.Exit == 0 {
+		t.Error("that did not fail")
+	}
+	if got := c.Run(t, "dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "virt-mtu"); got != versions[0]+"-1 installed" {
+		t.Errorf("after it: %s", got)
+	}
+	if !same(t, c, hook, program) {
+		t.Error("the hook is not that of the version that is there")
+	}
+	active(t, c, watch, true)
+	undisturbed("after an upgrade that failed")
+
+	t.Log("upgraded while libvirt sleeps behind its socket")
+	c.Run(t, "systemctl", "stop", "virt-mtu-watch.service", "libvirtd.service")
+	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
+	if r := c.Try(t, "systemctl", "is-active", "libvirtd.socket", "libvirtd.service"); r.Stdout != "active\ninactive\n" {
+		t.Errorf("its socket and the daemon are now: %s", r.Stdout)
+	}
+	if !same(t, c, hook, program) {
+		t.Error("the hook is not that of the new version")
+	}
+	c.Run(t, "systemctl", "start", "libvirtd.service", "virt-mtu-watch.service")
+	before = pids(t, c)
 	starts("web2")
 
 	t.Log("removed")
@@ -130,7 +163,9 @@ func lifeOfDeb(t *testing.T, c *container.Container) {
 
 	t.Log("installed again, removed with a broken program, purged")
 	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
-	active(t, c, watch, false) // nobody has enabled it since
+	if got := enabled(); got != "" {
+		t.Errorf("it enables again what removal has disabled: %s", got)
+	}
 	c.Run(t, "virt-mtu", "hook", "install")
 	rpmScripts(t, c)
 	undisturbed("after rpm's scripts")
