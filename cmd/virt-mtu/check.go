@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ type checkFlags struct {
 	moves   bool
 	agent   bool
 	timeout time.Duration
+
+	there *libvirt.Remote // the other host that is meant; nil: this one
 }
 
 func newCheck(g *globals) *cobra.Command {
@@ -76,6 +79,10 @@ neither root nor libvirt, and of several hosts also says what they disagree on a
 which domain could not migrate where. With --xml it judges domain XML from files
 against this host's links, taking <target dev> as the live tap.
 
+With --connect of another host, as qemu+ssh://kvm2/system, it judges that host: by what
+virt-mtu facts says there, else by what its libvirt tells, as for --migrate-to; by its own
+config, where ssh leads there. With --xml it is that host's links.
+
 Of a guest it knows what it was told. With --agent it asks each that runs, by its guest
 agent (qemu-guest-agent), which MTU it has; that changes nothing in it.
 
@@ -85,6 +92,7 @@ wrong usage.`,
   virt-mtu check -o svg > path.svg
   virt-mtu check --migrate-to qemu+ssh://kvm2/system web1
   virt-mtu check --migrate-to qemu+ssh://kvm2/system --migrate-to qemu+ssh://kvm3/system --all
+  virt-mtu check --connect qemu+ssh://kvm2/system
   virt-mtu check --facts kvm1.json --facts kvm2.json
   virt-mtu check -o prometheus --output-file /var/lib/prometheus/node-exporter/virt-mtu.prom`,
 		Annotations: map[string]string{formats: "text json prometheus dot svg", usageStatus: fmt.Sprint(exitUnknown)},
@@ -131,6 +139,12 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 	if err := fl.validate(c, args); err != nil {
 		return err
 	}
+	if len(fl.facts) == 0 {
+		var err error
+		if fl.there, err = g.elsewhere(c); err != nil {
+			return err
+		}
+	}
 	if err := fl.validateMoves(g); err != nil {
 		return err
 	}
@@ -159,7 +173,7 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 		err = commit()
 	}
 	if err != nil {
-		return &statusError{exitUnknown, fmt.Errorf("check: %w", err), render.Hint(err)}
+		return &statusError{exitUnknown, fmt.Errorf("check: %w", err), cmp.Or(libvirt.Hint(err), render.Hint(err))}
 	}
 	if code := statuses[status]; code != 0 {
 		return &statusError{code: code}
@@ -174,6 +188,9 @@ func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, a
 	if err != nil {
 		return "", err
 	}
+	if fl.there != nil {
+		config, invalid = g.configOf(ctx, c, fl.there, fl.timeout)
+	}
 	if invalid != nil {
 		all[0].Hook = append(all[0].Hook, finding.New(finding.ConfigInvalid, invalid.Error()+": judged as if there were no config", ""))
 	}
@@ -181,10 +198,10 @@ func (fl *checkFlags) judge(ctx context.Context, c *cobra.Command, g *globals, a
 	return report.Status, fl.write(ctx, out, g.output, &report)
 }
 
-// config is this host's; for the facts of others it takes only one that was named. One
-// that is broken counts as none, and is a finding.
+// config is this host's; for the facts of others it takes only one that was named, and for
+// another host see configOf. One that is broken counts as none, and is a finding.
 func (fl *checkFlags) config(c *cobra.Command, g *globals) (policy.Config, error) {
-	if len(fl.facts) > 0 && !c.Flags().Changed("config") {
+	if fl.there != nil || len(fl.facts) > 0 && !c.Flags().Changed("config") {
 		return policy.Default(), nil
 	}
 	config, err := policy.Load(g.config)
@@ -205,11 +222,12 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 			}
 			all = append(all, f)
 		}
-		for _, name := range check.Missing(all, args) {
-			all[0].Unread = append(all[0].Unread, "no domain "+plan.Quoted(name)+" in these facts")
-			complain(c.ErrOrStderr(), fmt.Errorf("check: no domain %s in these facts", plan.ShellWord(name)), "")
-		}
+		noteMissing(c, all, args, "in these facts")
 		return all, nil
+	}
+	if fl.there != nil {
+		f, err := fl.gatherThere(ctx, c, args)
+		return []facts.Facts{f}, err
 	}
 	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
 	defer pool.Close()
@@ -223,8 +241,42 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 	return all, err
 }
 
-// gatherHere gathers the facts of this host.
-func (fl *checkFlags) gatherHere(ctx context.Context, c *cobra.Command, g *globals, args []string) ([]facts.Facts, error) {
+// noteMissing says which of the domains that were named are not there, and that it is not
+// known what is with them.
+func noteMissing(c *cobra.Command, all []facts.Facts, names []string, where string) {
+	for _, name := range check.Missing(all, names) {
+		all[0].Unread = append(all[0].Unread, "no domain "+plan.Quoted(name)+" "+where)
+		complain(c.ErrOrStderr(), fmt.Errorf("check: no domain %s %s", plan.ShellWord(name), where), "")
+	}
+}
+
+// gatherThere gathers the facts of the other host; with --xml, of its links and of domains
+// from files.
+func (fl *checkFlags) gatherThere(ctx context.Context, c *cobra.Command, args []string) (facts.Facts, error) {
+	if len(fl.xml) > 0 {
+		domains, nics, err := fl.readXML(c)
+		if err != nil {
+			return facts.Facts{}, err
+		}
+		f, _, err := factsOf(ctx, fl.there, fl.timeout, sayer(c), byLinks(fl.there, fl.timeout, nics))
+		f.Domains, f.Hook = domains, nil
+		return f, err
+	}
+	f, err := askDomains(ctx, fl.there, fl.timeout, facts.Options{Names: args, Guest: guestTime(fl.agent, fl.timeout), Progress: progress(c)}, sayer(c))
+	if err != nil {
+		return f, err
+	}
+	all := []facts.Facts{f}
+	noteMissing(c, all, args, "on "+plan.Quoted(f.Host))
+	return all[0], nil
+}
+
+// gatherKnown gathers the facts of the host whose libvirt is meant, but for its hook.
+func (fl *checkFlags) gatherKnown(ctx context.Context, c *cobra.Command, g *globals, args []string) ([]facts.Facts, error) {
+	if fl.there != nil {
+		f, err := fl.gatherThere(ctx, c, args)
+		return []facts.Facts{f}, err
+	}
 	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
 	defer pool.Close()
 	return fl.gatherFrom(ctx, c, pool, args, nil)
@@ -248,28 +300,36 @@ func (fl *checkFlags) gatherFrom(ctx context.Context, c *cobra.Command, pool *li
 	return []facts.Facts{f}, nil
 }
 
-// fromXML makes facts of this host's links and of domains from files, taken as
-// running.
-func (fl *checkFlags) fromXML(c *cobra.Command, pool *libvirt.Pool) (facts.Facts, error) {
-	f := facts.Facts{Version: facts.Version, Snapshot: collect.Read()}
-	var names []string
+// readXML reads domains from files, taken as running, and their NICs.
+func (fl *checkFlags) readXML(c *cobra.Command) (domains []facts.Domain, nics []domxml.NIC, err error) {
 	for _, path := range fl.xml {
 		src, what, err := input(c, []string{path})
 		if err != nil {
-			return f, err
+			return nil, nil, err
 		}
 		doc, err := domxml.Parse(src)
 		if err != nil {
-			return f, fmt.Errorf("read %s: %w", what, err)
+			return nil, nil, fmt.Errorf("read %s: %w", what, err)
 		}
-		f.Domains = append(f.Domains, facts.Domain{Name: doc.Name, UUID: doc.UUID, LiveXML: string(src)})
-		for _, n := range doc.NICs {
-			if n.Network != "" {
-				names = append(names, n.Network)
-			}
+		domains = append(domains, facts.Domain{Name: doc.Name, UUID: doc.UUID, LiveXML: string(src)})
+		nics = append(nics, doc.NICs...)
+	}
+	return domains, nics, nil
+}
+
+// fromXML makes facts of this host's links and of domains from files.
+func (fl *checkFlags) fromXML(c *cobra.Command, pool *libvirt.Pool) (facts.Facts, error) {
+	domains, nics, err := fl.readXML(c)
+	if err != nil {
+		return facts.Facts{}, err
+	}
+	f := facts.Facts{Version: facts.Version, Snapshot: collect.Read(), Domains: domains}
+	var names []string
+	for _, n := range nics {
+		if n.Network != "" {
+			names = append(names, n.Network)
 		}
 	}
-	var err error
 	if f.Networks, err = networks(pool, names); err != nil {
 		f.Unread = append(f.Unread, err.Error())
 	}

@@ -18,7 +18,7 @@ func newFacts(g *globals) *cobra.Command {
 	var agent bool
 	c := &cobra.Command{
 		Use:   "facts",
-		Short: "write this host's network and domains as JSON, for virt-mtu check elsewhere",
+		Short: "write a host's network and domains as JSON, for virt-mtu check elsewhere",
 		Long: `facts writes what virt-mtu check goes by to stdout, as JSON: the links of this
 host, Open vSwitch's bridges, libvirt's networks, and of each domain what concerns
 its NICs. No secrets are in it: of a domain's XML only what virt-mtu reads, no
@@ -28,6 +28,9 @@ tunnels' addresses and PCI addresses are.
 What cannot be read, as because libvirt does not answer, is a message and a line in the
 JSON; the rest is written all the same. Without root nothing is said of the hook, but
 for a message.
+
+With --connect of another host, as qemu+ssh://kvm2/system, they are that host's: what
+virt-mtu facts says there, else what its libvirt tells.
 
 Exit status: 0; 1 something could not be read; 2 wrong usage.`,
 		Example: `  virt-mtu facts > kvm1.json
@@ -50,8 +53,22 @@ func runFacts(c *cobra.Command, g *globals, timeout time.Duration, agent bool) e
 	if timeout <= 0 {
 		return usage("facts: --timeout %v: it takes a time above 0, such as 10s", timeout)
 	}
+	there, err := g.elsewhere(c)
+	if err != nil {
+		return err
+	}
 	ctx, stop := interruptible(c)
 	defer stop()
+	if there != nil {
+		f, err := askDomains(ctx, there, timeout, facts.Options{Guest: guestTime(agent, timeout), Progress: progress(c)}, sayer(c))
+		if err != nil {
+			return failed(fmt.Errorf("facts: %w", err), libvirt.Hint(err))
+		}
+		if err := f.Encode(c.OutOrStdout()); err != nil || len(f.Unread) > 0 {
+			return failed(err, "")
+		}
+		return nil
+	}
 	pool := libvirt.NewPool(ctx, g.connect, timeout)
 	defer pool.Close()
 	f, err := facts.Gather(ctx, facts.Options{Pool: pool, Hook: hookFindings, Guest: guestTime(agent, timeout), Progress: progress(c)})

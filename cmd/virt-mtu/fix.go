@@ -54,11 +54,17 @@ on it, their NICs elsewhere left alone. --mtu is the network's number; without i
 with --lower. DHCP waits for the network's next start, which is yours to do: it takes
 running guests off the network. With --undo both the network and its guests are undone.
 
+With --connect of another host, as qemu+ssh://kvm2/system, it changes definitions there, by
+libvirt, to what that host's segments carry: see virt-mtu check. Taps and bridges are set on
+the host that they are on: it says so of each that waits for that. --queued and --replug are
+for the host itself.
+
 Exit status: 0; 1 a domain or network failed or is refused; 2 wrong usage.`,
 		Example: `  virt-mtu fix --dry-run --diff web1
   virt-mtu fix --all
   virt-mtu fix --agent web1
   virt-mtu fix --network storage --mtu 9000
+  virt-mtu fix --connect qemu+ssh://kvm2/system --all
   virt-mtu fix --undo --ignore web1`,
 		RunE: func(c *cobra.Command, args []string) error { return runFix(c, g, &fl, args) },
 	}
@@ -120,6 +126,13 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	if err := fl.validate(c, args); err != nil {
 		return err
 	}
+	there, err := g.elsewhere(c)
+	if err != nil {
+		return err
+	}
+	if there != nil {
+		return fixThere(c, g, fl, there, args)
+	}
 	config, err := g.loadConfig()
 	if err != nil {
 		return err
@@ -128,7 +141,7 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	defer stop()
 	pool := libvirt.NewPool(ctx, g.connect, fl.timeout)
 	defer pool.Close()
-	f := &fix.Fixer{Pool: pool, Config: config, Options: fl.Options, Progress: progress(c)}
+	f := &fix.Fixer{Pool: pool, Host: fix.Here(), Config: config, Options: fl.Options, Progress: progress(c)}
 	if fl.replug {
 		f.Replug = &fix.Replug{
 			Dial:     func() (*libvirt.Conn, error) { return libvirt.Dial(context.WithoutCancel(ctx), g.connect, fl.timeout) },
@@ -137,7 +150,12 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 			Warn:     func(s string) { complain(c.ErrOrStderr(), errors.New(s), "") },
 		}
 	}
-	report, err := fixThem(ctx, f, fl, args)
+	report, err := fixHere(ctx, f, fl, args)
+	return fl.end(c, g, report, err)
+}
+
+// end tells what has come of it.
+func (fl *fixFlags) end(c *cobra.Command, g *globals, report fix.Report, err error) error {
 	for _, p := range unjoin(err) {
 		complain(c.ErrOrStderr(), p, libvirt.Hint(p))
 	}
@@ -150,19 +168,14 @@ func runFix(c *cobra.Command, g *globals, fl *fixFlags, args []string) error {
 	return nil
 }
 
-// fixThem finds the domains and fixes them. Errors are about domains that did not
-// come into the report.
-func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fix.Report, error) {
+// fixHere fixes domains of this host, alone at it: see fixThem.
+func fixHere(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fix.Report, error) {
 	none := fix.Report{Domains: []fix.Result{}}
-	conn, err := f.Pool.Get()
+	conn, err := f.Pool.Get() // first of all: without libvirt nothing else matters
 	if err != nil {
 		return none, err
 	}
-	domains, missing, err := choose(conn, fl.All, args)
 	f.Pool.Put(conn)
-	if err != nil {
-		return none, err
-	}
 	if os.Geteuid() != 0 && fl.queued {
 		return none, errors.New("fix --queued needs root: what the hook has left is root's")
 	}
@@ -188,6 +201,22 @@ func fixThem(ctx context.Context, f *fix.Fixer, fl *fixFlags, args []string) (fi
 		if fl.queued {
 			return f.Queued(dir)
 		}
+	}
+	return fixThem(f, fl, args)
+}
+
+// fixThem finds the domains and fixes them. Errors are about domains that did not
+// come into the report.
+func fixThem(f *fix.Fixer, fl *fixFlags, args []string) (fix.Report, error) {
+	none := fix.Report{Domains: []fix.Result{}}
+	conn, err := f.Pool.Get()
+	if err != nil {
+		return none, err
+	}
+	domains, missing, err := choose(conn, fl.All, args)
+	f.Pool.Put(conn)
+	if err != nil {
+		return none, err
 	}
 	if len(fl.network) > 0 {
 		return f.RunNetworks(fl.network)

@@ -22,7 +22,8 @@ func newHook(g *globals) *cobra.Command {
 		Short: "put virt-mtu into libvirt's hook directory, take it out, see that libvirt runs it",
 		Example: `  virt-mtu hook install
   virt-mtu hook status -o json`,
-		Args: cobra.NoArgs,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{ownHost: "the hook is that of the libvirt on the host that it runs on"},
 		RunE: func(*cobra.Command, []string) error {
 			return usage("hook: it takes install, uninstall or status")
 		},

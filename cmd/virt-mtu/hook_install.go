@@ -181,7 +181,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 	}
 	ctx, stop := interruptible(c)
 	defer stop()
-	pool := libvirt.NewPool(ctx, g.connect, hookTimeout)
+	pool := libvirt.NewPool(ctx, ownURI(c, g), hookTimeout)
 	defer pool.Close()
 	version, domains, err := ask(pool)
 	if err == nil && version < hookdir.FirstVersion {
@@ -196,7 +196,7 @@ func mayInstall(c *cobra.Command, g *globals, force bool) (version uint64, err e
 		complain(stderr, err, libvirt.Hint(err))
 		return 0, nil
 	}
-	f := &fix.Fixer{Pool: pool, Config: config, Options: fix.Options{Mode: plan.Explicit, All: true, DryRun: true, Undragged: true}, Progress: progress(c)}
+	f := &fix.Fixer{Pool: pool, Host: fix.Here(), Config: config, Options: fix.Options{Mode: plan.Explicit, All: true, DryRun: true, Undragged: true}, Progress: progress(c)}
 	report := f.Run(domains)
 	unchecked := 0
 	for _, d := range report.Domains {

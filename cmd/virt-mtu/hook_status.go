@@ -64,7 +64,7 @@ func hookStatus(c *cobra.Command, g *globals) error {
 func libvirtVersion(c *cobra.Command, g *globals) uint64 {
 	ctx, cancel := context.WithTimeout(c.Context(), hookTimeout)
 	defer cancel()
-	conn, err := libvirt.Dial(ctx, g.connect, hookTimeout)
+	conn, err := libvirt.Dial(ctx, ownURI(c, g), hookTimeout)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0 // none runs, none to be started
 	}

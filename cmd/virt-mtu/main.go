@@ -133,13 +133,13 @@ the hook in its place. Data goes to stdout, messages to stderr.`,
 			last := len(words) - 1
 			return usage("-o %q: it takes %s or %s", g.output, strings.Join(words[:last], ", "), words[last])
 		}
-		return nil
+		return g.stays(c)
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &statusError{exitUsage, err, c.CommandPath() + " --help"}
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system)")
+	f.StringVar(&g.connect, "connect", "", "libvirt `URI` (default $LIBVIRT_DEFAULT_URI, then qemu:///system); check, facts and fix also take qemu+ssh://HOST/system and qemu+tcp://HOST/system")
 	f.StringVar(&g.config, "config", defaultConfig, "config `FILE`")
 	f.StringVarP(&g.output, "output", "o", "text", "output `FORMAT`: text or json; for check also prometheus, dot or svg")
 	root.AddCommand(newFix(g), newWatch(g), newCheck(g), newFacts(g), newProbe(g), newRewrite(g), newHook(g), newCalc(g))

@@ -195,7 +195,7 @@ func synopsis(c *cobra.Command) string {
 
 const environment = `# ENVIRONMENT
 **LIBVIRT_DEFAULT_URI**
-: the libvirt that commands speak to where --connect does not say; qemu:///system where neither does
+: the libvirt that commands speak to where --connect does not say; qemu:///system where neither does; watch does not start where it names another host's, and the hook passes that over
 
 **NO_COLOR**
 : no colour, also on a terminal

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -82,7 +79,7 @@ func (fl *checkFlags) judgeMoves(ctx context.Context, c *cobra.Command, g *globa
 // go to.
 func (fl *checkFlags) hosts(ctx context.Context, c *cobra.Command, g *globals, args []string) (from []facts.Facts, to []check.Destination, err error) {
 	if len(fl.facts) == 0 {
-		if from, err = fl.gatherHere(ctx, c, g, args); err != nil {
+		if from, err = fl.gatherKnown(ctx, c, g, args); err != nil {
 			return nil, nil, err
 		}
 	} else {
@@ -113,7 +110,7 @@ func (fl *checkFlags) hosts(ctx context.Context, c *cobra.Command, g *globals, a
 	say := func(err error, hint string) {
 		mu.Lock()
 		defer mu.Unlock()
-		complain(c.ErrOrStderr(), fmt.Errorf("check: %w", err), hint)
+		sayer(c)(err, hint)
 	}
 	for i, uri := range fl.to {
 		if isURI(uri) {
@@ -154,17 +151,9 @@ func movingNICs(from []facts.Facts, names []string) []domxml.NIC {
 	return nics
 }
 
-// maxRemoteFacts bounds the facts that come from another host, in bytes: more than
-// 20,000 domains.
-const maxRemoteFacts = 64 << 20
-
 // knowMore is what to do where libvirt alone does not tell enough.
 const knowMore = "# virt-mtu there knows more: qemu+ssh asks it. By hand: virt-mtu facts > there.json there, virt-mtu facts > here.json here, then\n" +
 	"virt-mtu check --facts here.json --facts there.json"
-
-// asking bounds how long a host is asked, in what one answer may take: one that takes that
-// for each, or has links and guests without end to tell of, is not waited for.
-const asking = 30
 
 // askHost asks a host what it has: by its own virt-mtu, which knows all, or by its
 // libvirt alone.
@@ -180,64 +169,15 @@ func askHost(ctx context.Context, uri string, timeout time.Duration, nics []domx
 		}
 	}()
 	d.Remedy = knowMore
-	most := asking * min(timeout, 24*time.Hour)
-	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it was not done with answering after %v", most))
-	defer cancel()
-	if r.SSH() {
-		f, err := remoteFacts(ctx, r, timeout)
-		if err == nil {
-			d.Facts, d.Remedy = f, ""
-			sayUnread(r.Host, f.Unread, say)
-			return d
-		}
-		if errors.Is(err, libvirt.ErrUnreachable) || ctx.Err() != nil {
-			say(err, libvirt.Hint(err))
-			d.Err = err
-			return d
-		}
-		say(fmt.Errorf("%s is judged by what its libvirt tells, which is less than its virt-mtu would: %w", plan.Quoted(r.Host), err), "")
-	}
-	conn, err := r.DialRemote(ctx, timeout)
+	f, whole, err := factsOf(ctx, r, timeout, say, byLinks(r, timeout, nics))
 	if err != nil {
 		say(err, libvirt.Hint(err))
 		d.Err = err
 		return d
 	}
-	defer conn.Close()
-	d.Facts = facts.Distant(conn, nics)
-	sayUnread(cmp.Or(r.Host, d.Facts.Host), d.Facts.Unread, say)
+	if whole {
+		d.Remedy = ""
+	}
+	d.Facts = f
 	return d
-}
-
-// sayUnread says what could not be read of another host, which need not be honest about
-// how much that is.
-func sayUnread(host string, unread []string, say func(error, string)) {
-	const most = 10
-	for _, u := range unread[:min(len(unread), most)] {
-		say(fmt.Errorf("%s: %s", plan.Quoted(host), u), "")
-	}
-	if more := len(unread) - most; more > 0 {
-		say(fmt.Errorf("%s: %d more things could not be read", plan.Quoted(host), more), "")
-	}
-}
-
-// remoteFacts runs virt-mtu facts on another host. What that could not read is in the
-// facts; its libvirt has half as long for an answer as it has itself.
-func remoteFacts(ctx context.Context, r *libvirt.Remote, timeout time.Duration) (facts.Facts, error) {
-	command := fmt.Sprintf("virt-mtu facts --timeout %dms", max(1, timeout.Milliseconds()/2))
-	out, err := r.Run(ctx, timeout, maxRemoteFacts, command)
-	if len(out) == 0 {
-		if err == nil {
-			err = fmt.Errorf("ssh %s %s: it says nothing", r.Host, command)
-		}
-		return facts.Facts{}, err
-	}
-	f, derr := facts.Decode(bytes.NewReader(out))
-	switch {
-	case derr == nil:
-		return f, nil
-	case err == nil:
-		err = fmt.Errorf("ssh %s %s: %w", r.Host, command, derr)
-	}
-	return facts.Facts{}, err
 }

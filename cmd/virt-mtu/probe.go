@@ -72,7 +72,8 @@ Exit status: 0; 1 less gets through than --expect or --size says, or nothing at 
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return runProbe(c, g, &fl, args) },
+		Annotations: map[string]string{ownHost: "it probes from the host that it runs on, and the guests of that; those of another by their addresses"},
+		RunE:        func(c *cobra.Command, args []string) error { return runProbe(c, g, &fl, args) },
 	}
 	f := c.Flags()
 	f.IntVar(&fl.size, "size", 0, "try only packets of `N` bytes (and a small one, where nothing comes back): 68-65535, over IPv6 from 1280")

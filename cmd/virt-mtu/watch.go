@@ -58,8 +58,9 @@ in force. It runs once on a host. systemd: virt-mtu-watch.service.
 Exit status: 0; 1 it could not start, or with --once not all could be done; 2 wrong usage.`,
 		Example: `  virt-mtu watch --once
   virt-mtu watch --listen 127.0.0.1:9786`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runWatch(c, g, &fl) },
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{ownHost: "it follows the links of the host that it runs on, and sets its taps"},
+		RunE:        func(c *cobra.Command, _ []string) error { return runWatch(c, g, &fl) },
 	}
 	f := c.Flags()
 	f.BoolVar(&fl.once, "once", false, "look at everything once, and end")
@@ -75,7 +76,11 @@ func runWatch(c *cobra.Command, g *globals, fl *watchFlags) error {
 		return usage("watch: --timeout %v: it takes a time above 0, such as 10s", fl.timeout)
 	case fl.once && fl.listen != "":
 		return usage("watch: --once ends at once: it goes not with --listen")
-	case os.Geteuid() != 0:
+	}
+	if _, err := g.here(); err != nil {
+		return failed(fmt.Errorf("watch: %w: %s", err, c.Annotations[ownHost]), "unset it, or --connect "+ownLibvirt+"; and run watch on that host")
+	}
+	if os.Geteuid() != 0 {
 		return failed(errors.New("watch needs root: taps are the kernel's, and what the hook has left is root's"), "sudo virt-mtu watch")
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)

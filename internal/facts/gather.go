@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"virt-mtu/internal/collect"
@@ -19,8 +20,8 @@ type Options struct {
 	Pool *libvirt.Pool
 	// Names or UUIDs of the domains; none: all.
 	Names []string
-	// Hook, where set, says what is wrong with libvirt's hook; libvirt's version is 0
-	// where it does not answer.
+	// Hook, where set, says what is wrong with libvirt's hook on this host, so it is for
+	// Gather alone; libvirt's version is 0 where it does not answer.
 	Hook func(version uint64) ([]finding.Finding, error)
 	// Guest, where above 0, is how long each running guest has to say by its agent which
 	// MTU it has; 0: none is asked.
@@ -34,7 +35,7 @@ type Options struct {
 // joined in the error. There alone, as libvirt.ErrNotFound, is a name that no domain
 // has. Once ctx has ended there are no Facts.
 func Gather(ctx context.Context, o Options) (Facts, error) {
-	g := gatherer{Options: o, facts: Facts{Version: Version, Snapshot: collect.Read()}}
+	g := &gatherer{Options: o, facts: Facts{Version: Version, Snapshot: collect.Read()}}
 	for _, u := range g.facts.Unread {
 		g.errs = append(g.errs, errors.New(u))
 	}
@@ -58,6 +59,9 @@ type gatherer struct {
 	Options
 	facts Facts
 	errs  []error
+
+	most int64        // bytes of XML that are kept of all domains; 0: any
+	kept atomic.Int64 // of them
 }
 
 // unread notes what could not be read, if anything.
@@ -91,7 +95,13 @@ func (g *gatherer) ask() (version uint64, domains []libvirt.Domain) {
 			g.unread(host.ReadDnsmasq(n))
 		}
 	}
+	return conn.Version(), g.choose(conn)
+}
+
+// choose finds the domains that are meant.
+func (g *gatherer) choose(conn *libvirt.Conn) (domains []libvirt.Domain) {
 	if len(g.Names) == 0 {
+		var err error
 		domains, err = conn.Domains()
 		g.unread(err)
 	}
@@ -106,17 +116,20 @@ func (g *gatherer) ask() (version uint64, domains []libvirt.Domain) {
 			domains = append(domains, d)
 		}
 	}
-	return conn.Version(), domains
+	return domains
 }
 
 func (g *gatherer) domains(domains []libvirt.Domain) {
 	read := make([]Domain, len(domains))
 	errs := make([]error, len(domains))
 	g.Pool.Each(len(domains), func(i int, c *libvirt.Conn, err error) {
-		if err == nil {
+		read[i] = Domain{Name: domains[i].Name, UUID: domains[i].UUID}
+		switch {
+		case err == nil && g.most > 0 && g.kept.Load() > g.most:
+			err = errTooMuch
+		case err == nil:
 			read[i], err = readDomain(c, domains[i])
-		} else {
-			read[i] = Domain{Name: domains[i].Name, UUID: domains[i].UUID}
+			g.kept.Add(int64(len(read[i].PersistentXML) + len(read[i].LiveXML) + len(read[i].SavedXML)))
 		}
 		errs[i] = err
 	}, g.Progress)

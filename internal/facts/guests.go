@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"virt-mtu/internal/agent"
@@ -18,7 +19,8 @@ func (g *gatherer) guests(ctx context.Context) {
 	all := g.facts.Domains
 	errs := make([]error, len(all))
 	g.Pool.EachGuest(len(all), func(i int, c *libvirt.Conn, err error) {
-		if err == nil && all[i].State == "running" {
+		meant := len(g.Names) == 0 || slices.Contains(g.Names, all[i].Name) || slices.Contains(g.Names, all[i].UUID)
+		if err == nil && meant && all[i].State == "running" {
 			all[i].Guests, err = g.askGuest(ctx, c, &all[i])
 			errs[i] = err
 		}

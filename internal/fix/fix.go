@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"virt-mtu/internal/collect"
 	"virt-mtu/internal/facts"
 	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
@@ -34,14 +33,15 @@ type Options struct {
 	Networks []string
 }
 
-// Fixer works on the domains of one libvirt, on the host that it runs on.
+// Fixer works on the domains of one libvirt.
 type Fixer struct {
 	Pool   *libvirt.Pool
+	Host   Host // that they are on
 	Config policy.Config
 	Options
 	// Amend, where set, adds to what is read of this host what the caller knows of it.
 	Amend func(host.Snapshot) host.Snapshot
-	// Replug, where set, is how to plug the NICs of running guests that wait for a cold
+	// Replug, where set and the host is this one, is how to plug the NICs of running guests that wait for a cold
 	// start out and in again.
 	Replug *Replug
 	// Progress, where set, is called after each domain.
@@ -107,7 +107,7 @@ func (f *Fixer) networks() ([]host.Network, error) {
 
 // topology is the host's network as it is now.
 func (f *Fixer) topology(networks []host.Network) *plan.Topology {
-	s := collect.Read()
+	s := f.Host.read()
 	s.Networks = networks
 	if f.Amend != nil {
 		s = f.Amend(s)
@@ -130,8 +130,12 @@ func (f *Fixer) raise(j *job, t *plan.Topology) (raised bool) {
 		return false
 	}
 	for _, x := range p.Taps(t) {
+		if x.Raise && f.Host.links == nil {
+			j.taps = append(j.taps, plan.Tap{Device: x.Device, Reason: f.Host.elsewhere("fix " + plan.ShellWord(j.Name))})
+			continue
+		}
 		if x.Raise && !f.DryRun {
-			_, err := tap.Raise(x.Device, x.Bridge, x.Want)
+			_, err := f.Host.links.raise(x.Device, x.Bridge, x.Want)
 			if errors.Is(err, tap.ErrGone) {
 				continue // stopped meanwhile
 			}

@@ -37,7 +37,7 @@ func TestIntegrationIgnored(t *testing.T) {
 	if err != nil || len(domains) != 4 {
 		t.Fatalf("%v, %v", domains, err)
 	}
-	f := fix.Fixer{Pool: pool, Config: policy.Default(), Options: fix.Options{Mode: plan.Upward, All: true}}
+	f := fix.Fixer{Pool: pool, Host: fix.Here(), Config: policy.Default(), Options: fix.Options{Mode: plan.Upward, All: true}}
 	report := f.Run(domains)
 	for _, d := range report.Domains {
 		if d.Error != "" || len(d.Interfaces) != 0 {

@@ -13,7 +13,6 @@ import (
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/owned"
 	"virt-mtu/internal/plan"
-	"virt-mtu/internal/tap"
 )
 
 // RunNetworks works on libvirt networks, by name or UUID: each one's definition, its
@@ -154,6 +153,10 @@ func (f *Fixer) workOnNetwork(j *networkJob, r *NetworkResult) (err error) {
 	if j.plan, err = plan.MakeNetwork(in); err != nil {
 		return contentError{fmt.Errorf("%w: %w", errContent, err), plan.MetadataRemedyNetwork(j.read.Name)}
 	}
+	if f.Host.links == nil && j.plan.BridgeSet != 0 {
+		j.plan.BridgeSet = 0
+		r.notes = append(r.notes, fmt.Sprintf("bridge %s left as it is: %s", j.plan.Bridge, f.Host.elsewhere(f.networkCommand(j.read.Name))))
+	}
 	r.take(&j.plan)
 	if f.Diff && j.plan.Changes() {
 		r.diff = diff.Diff(j.read.Name+".xml", j.definition.Bytes(), j.read.Name+".xml (fixed)", j.spliced())
@@ -163,6 +166,18 @@ func (f *Fixer) workOnNetwork(j *networkJob, r *NetworkResult) (err error) {
 	}
 	r.describeWaiting(j)
 	return nil
+}
+
+// networkCommand is what does to a network what we do, bridge and all.
+func (f *Fixer) networkCommand(name string) string {
+	command := "fix --network " + plan.ShellWord(name)
+	if f.MTU != 0 {
+		command += fmt.Sprintf(" --mtu %d", f.MTU)
+	}
+	if f.Lower {
+		command += " --lower"
+	}
+	return command
 }
 
 // spliced is the definition as it is to be.
@@ -202,7 +217,7 @@ func (f *Fixer) changeNetwork(j *networkJob, r *NetworkResult) error {
 		}
 	}
 	if p.BridgeSet != 0 {
-		_, err := tap.SetBridge(p.Bridge, j.host.MAC, p.BridgeSet, f.Lower)
+		_, err := f.Host.links.setBridge(p.Bridge, j.host.MAC, p.BridgeSet, f.Lower)
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,10 @@
 package libvirt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +25,7 @@ type Conn struct {
 	sock    net.Conn
 	timeout time.Duration
 	version uint64
+	remote  bool // its errors are about another host
 	unwatch func() bool
 	done    chan struct{}   // closed with the connection
 	reading context.Context // until nothing more will be read from it
@@ -46,7 +45,10 @@ type Conn struct {
 // no socket, fs.ErrPermission where it may not be opened, syscall.ECONNREFUSED
 // where nobody listens.
 func Dial(ctx context.Context, uri string, timeout time.Duration) (*Conn, error) {
-	addr, err := parseURI(cmp.Or(uri, os.Getenv("LIBVIRT_DEFAULT_URI"), defaultURI))
+	addr, err := parseURI(named(uri))
+	if err != nil && uri == "" {
+		err = fmt.Errorf("%s: %w", EnvURI, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +182,14 @@ func (c *Conn) call(f func() error) error { return c.callWithin(c.timeout, f) }
 
 // callWithin is call with a deadline of its own.
 func (c *Conn) callWithin(timeout time.Duration, f func() error) error {
+	err := c.callOnce(timeout, f)
+	if err != nil && c.remote {
+		err = remoteError{err}
+	}
+	return err
+}
+
+func (c *Conn) callOnce(timeout time.Duration, f func() error) error {
 	if err := c.Err(); err != nil {
 		return err
 	}

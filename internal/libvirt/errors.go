@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,13 +89,19 @@ type hint struct {
 // hints are what to do about an error, first match first.
 var hints = []hint{
 	{errTLS, "qemu+ssh://HOST/system; or take the facts there, ssh HOST virt-mtu facts > there.json, and judge them here with --facts"},
-	{ErrRemote, "taps are set on the host that they are on: run virt-mtu there, with a qemu:/// URI"},
+	{ErrRemote, "this is about the host that it runs on: run virt-mtu there; for the libvirt of this host: --connect qemu:///system"},
 	{ErrTimeout, "a call may wait for a hook, or for a job on its domain (virsh domjobinfo); if `virsh list` hangs too, see the log of virtqemud or libvirtd"},
 	{ErrLost, "the libvirt daemon ended or was restarted: run this again"},
 	{ErrDenied, "run this as root"},
-	{ErrNoAgent, "give the domain a <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel> (virsh edit), and install qemu-guest-agent in the guest"},
-	{ErrAgentSilent, "in the guest: is qemu-guest-agent installed and running? systemctl restart qemu-guest-agent (one that has sent garbage libvirt gives up until then)"},
+	{ErrNoAgent, noAgentHint},
+	{ErrAgentSilent, silentHint},
 }
+
+// Hints about guests, wherever they run.
+const (
+	noAgentHint = "give the domain a <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel> (virsh edit), and install qemu-guest-agent in the guest"
+	silentHint  = "in the guest: is qemu-guest-agent installed and running? systemctl restart qemu-guest-agent (one that has sent garbage libvirt gives up until then)"
+)
 
 // socketHints are those for a socketError: of anything else the same errors of the
 // system say something else.
@@ -113,9 +120,12 @@ var remoteHints = []hint{
 	{ErrForeign, "is libvirt there? a shell there that prints something when nobody logs in (.bashrc) has the same effect"},
 	{ErrDenied, "log in as root, or as a member of the libvirt group there; or take the facts there: ssh HOST virt-mtu facts > there.json"},
 	{ErrTimeout, "see whether that host is well, or wait longer: --timeout"},
+	{context.DeadlineExceeded, "see whether that host is well and reached from here, or wait longer: --timeout"}, // of a dialer
 	{ErrLost, "does that host's libvirt run, and is the user let to its socket? virsh -c URI list"},
 	{syscall.ECONNREFUSED, "nothing listens there: libvirt listens for qemu+tcp only where it is told to; qemu+ssh needs no listening"},
 	{fs.ErrNotExist, "is libvirt running there?"},
+	{ErrNoAgent, noAgentHint},
+	{ErrAgentSilent, silentHint},
 }
 
 // Hint returns what a person may do about an error of this package; empty where

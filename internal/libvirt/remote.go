@@ -11,9 +11,9 @@ import (
 	"unicode"
 )
 
-// Remote is a libvirt that domains may migrate to, as a connection URI names it: on
-// another host, or at a socket of this one. It is for asking only: taps and hooks of
-// another host are not ours, and Dial goes on to refuse it.
+// Remote is a libvirt as a connection URI names it: on another host, or at a socket of
+// this one. What it tells of links is of the host that it is on, whose taps and hooks are
+// not ours: Dial, which is for those that set them, goes on to refuse it.
 type Remote struct {
 	uri string
 	// Host as the URI names it; empty where it names none.
@@ -35,7 +35,18 @@ func (r *Remote) SSH() bool { return r.via == "ssh" }
 // libvirtPort is that of qemu+tcp (LIBVIRTD_TCP_PORT, libvirt's remote_driver.h).
 const libvirtPort = "16509"
 
-// ParseRemote reads the URI of a destination:
+// Elsewhere returns the libvirt that a URI names on another host; nil where it is one of
+// this host's, as Dial takes it. An empty uri is $LIBVIRT_DEFAULT_URI. Which host is at
+// the other end of a network is not asked: that may be this one, too.
+func Elsewhere(uri string) (*Remote, error) {
+	r, err := ParseRemote(named(uri))
+	if err != nil || r.via == "unix" {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ParseRemote reads the URI of a libvirt anywhere:
 //
 //	qemu+ssh://[USER@]HOST[:PORT]/system[?keyfile=FILE][&no_verify=1]
 //	qemu+tcp://HOST[:PORT]/system
@@ -155,5 +166,11 @@ func (r *Remote) DialRemote(ctx context.Context, timeout time.Duration) (*Conn, 
 		}
 		return nil, fmt.Errorf("%s: %w", where, remoteError{err})
 	}
+	c.remote = true
 	return c, nil
+}
+
+// NewPool returns a pool of connections as DialRemote makes them.
+func (r *Remote) NewPool(ctx context.Context, timeout time.Duration) *Pool {
+	return &Pool{dial: func() (*Conn, error) { return r.DialRemote(ctx, timeout) }}
 }

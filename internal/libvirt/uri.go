@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,12 @@ import (
 )
 
 const defaultURI = "qemu:///system"
+
+// EnvURI is the environment's variable that names a libvirt where nobody else does.
+const EnvURI = "LIBVIRT_DEFAULT_URI"
+
+// named is the URI that is meant by one that may be empty.
+func named(uri string) string { return cmp.Or(uri, os.Getenv(EnvURI), defaultURI) }
 
 // address is where a daemon listens and what to ask it for.
 type address struct {

@@ -75,6 +75,8 @@ func (in *inspector) tap(seg *Segment) {
 			on = "none"
 		}
 		in.find(finding.BridgeMissing, plugRemedy(l.Name, seg), "tap %s is not a port of %s, which the NIC names (its bridge: %s)", l.Name, seg.Bridge, on)
+	case l.MTU == 0: // libvirt alone told of it
+		in.find(finding.NotKnown, "virt-mtu check "+ShellWord(in.s.Name)+" # on that host: there it is seen", "what MTU tap %s has is not known: what is larger does not reach the guest", l.Name)
 	case seg.OVS:
 		in.Segment = fmt.Sprint(seg.Bridge, " ", in.s.Host.plugs[l.Name].tag)
 		in.limits(entry{l.Name, seg.Bridge, seg.Wire})

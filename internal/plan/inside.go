@@ -27,7 +27,7 @@ func (t *Topology) Inside(n *NIC, live domxml.NIC, raised int) Inside {
 		return Inside{Reason: n.Reason}
 	}
 	tap, ok := t.link(live.Target)
-	if !ok || !tap.Tap || live.Target == "" {
+	if !ok || !tap.Tap || tap.MTU == 0 || live.Target == "" {
 		return Inside{Reason: "what its tap carries is not known"}
 	}
 	in := Inside{MTU: n.Target, Reason: n.Reason}

@@ -17,8 +17,8 @@ import (
 // DefaultPath is where the config file is looked for; no file there is fine.
 const DefaultPath = "/etc/virt-mtu/config.toml"
 
-// maxSize of a config file, in bytes: a bound for what the hook reads.
-const maxSize = 1 << 20
+// MaxSize of a config file, in bytes: a bound for what the hook reads.
+const MaxSize = 1 << 20
 
 // Incapable is what happens to a NIC whose model cannot carry its target.
 type Incapable string
@@ -118,12 +118,12 @@ func Load(file string) (Config, error) {
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
 		return Config{}, fmt.Errorf("read config %q: not a regular file", file)
 	}
-	src, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	src, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("read config: %w", err)
 	}
-	if len(src) > maxSize {
-		return Config{}, fmt.Errorf("read config %q: larger than %d bytes", file, maxSize)
+	if len(src) > MaxSize {
+		return Config{}, fmt.Errorf("read config %q: larger than %d bytes", file, MaxSize)
 	}
 	c, err := Parse(src)
 	if err != nil {

@@ -113,7 +113,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.toml")
 	large := filepath.Join(dir, "large.toml")
-	for name, text := range map[string]string{broken: "mtu = [", large: strings.Repeat("#", maxSize+1)} {
+	for name, text := range map[string]string{broken: "mtu = [", large: strings.Repeat("#", MaxSize+1)} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

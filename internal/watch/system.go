@@ -171,7 +171,7 @@ func (s *System) fix(ctx context.Context, c policy.Config, amend Amend, run func
 		return fix.Report{}, err
 	}
 	defer unlock()
-	report, err := run(&fix.Fixer{Pool: pool, Config: c, Options: fix.Options{Mode: plan.Upward, All: true}, Amend: amend})
+	report, err := run(&fix.Fixer{Pool: pool, Host: fix.Here(), Config: c, Options: fix.Options{Mode: plan.Upward, All: true}, Amend: amend})
 	if err == nil {
 		err = pool.Err() // once, not for each domain
 	}
