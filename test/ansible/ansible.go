@@ -63,7 +63,8 @@ func New(t testing.TB, containers ...*container.Container) *Controller {
 	c.write(t, "ansible.cfg", fmt.Sprintf(`[defaults]
 inventory = %[1]s/inventory
 collections_path = %[1]s/collections
-callback_plugins = %[2]s
+callback_plugins = %[2]s/callback
+roles_path = %[2]s/testdata/roles
 callbacks_enabled = record
 remote_user = root
 private_key_file = %[1]s/key
@@ -76,7 +77,7 @@ timeout = 60
 pipelining = true
 control_path_dir = %[1]s/cp
 ssh_args = -F none -o ControlMaster=auto -o ControlPersist=120s -o UserKnownHostsFile=%[1]s/known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes
-`, c.dir, machine.Find(t, "test/ansible/callback")))
+`, c.dir, machine.Find(t, "test/ansible")))
 	c.run(t, "ansible-galaxy", "collection", "install", "--offline", "-p", c.path("collections"), Collection(t))
 	return c
 }
