@@ -34,7 +34,8 @@ func TestHosts(t *testing.T) {
 	bare.Links, bare.Networks = nil, []host.Network{}
 	vague := kvm(t, "kvm4", 9000)
 	vague.Links = links(t, "br0 bridge 9000\nvx0 vxlan 9000 master=br0")
-	all := []facts.Facts{kvm(t, "kvm1", 9000, jumbo, onNetwork), kvm(t, "kvm2", 1500, plain), bare, vague}
+	unseen := facts.Facts{Version: facts.Version, Snapshot: host.Snapshot{Host: "kvm5", Unread: []string{"not audited: no route to host"}}}
+	all := []facts.Facts{kvm(t, "kvm1", 9000, jumbo, onNetwork), kvm(t, "kvm2", 1500, plain), bare, vague, unseen}
 	r := Run(all, Options{Config: policy.Default()})
 
 	got := map[string]string{}
@@ -46,9 +47,9 @@ func TestHosts(t *testing.T) {
 		got[m.Domain+" "+m.From+" "+m.To] = m.Verdict + codes
 	}
 	want := map[string]string{
-		"jumbo1 kvm1 kvm2": "no guest-above-segment", "jumbo1 kvm1 kvm3": "no bridge-missing", "jumbo1 kvm1 kvm4": "unknown not-known",
-		"net1 kvm1 kvm2": "no guest-above-segment", "net1 kvm1 kvm3": "no bridge-missing", "net1 kvm1 kvm4": "unknown not-known",
-		"plain1 kvm2 kvm1": "yes", "plain1 kvm2 kvm3": "no bridge-missing", "plain1 kvm2 kvm4": "yes",
+		"jumbo1 kvm1 kvm2": "no guest-above-segment", "jumbo1 kvm1 kvm3": "no bridge-missing", "jumbo1 kvm1 kvm4": "unknown not-known", "jumbo1 kvm1 kvm5": "unknown not-known",
+		"net1 kvm1 kvm2": "no guest-above-segment", "net1 kvm1 kvm3": "no bridge-missing", "net1 kvm1 kvm4": "unknown not-known", "net1 kvm1 kvm5": "unknown not-known",
+		"plain1 kvm2 kvm1": "yes", "plain1 kvm2 kvm3": "no bridge-missing", "plain1 kvm2 kvm4": "yes", "plain1 kvm2 kvm5": "unknown not-known",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("moves, want-, got+:\n%s", d)

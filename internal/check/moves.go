@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -98,9 +99,14 @@ func (s *subject) moves(hosts []*subject, config policy.Config) []Move {
 			continue // that it could not be read is a finding of its host
 		}
 		for _, to := range hosts {
-			if to != s {
-				out = append(out, d.move(s.Host, &Destination{Name: to.Host}, to.topology, config))
+			if to == s {
+				continue
 			}
+			there := Destination{Name: to.Host}
+			if len(to.Links) == 0 && len(to.Unread) > 0 { // not without a bridge: not seen
+				there.Err = errors.New(to.Unread[0])
+			}
+			out = append(out, d.move(s.Host, &there, to.topology, config))
 		}
 	}
 	return out
