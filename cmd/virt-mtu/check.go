@@ -16,6 +16,7 @@ import (
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/facts"
 	"virt-mtu/internal/finding"
+	"virt-mtu/internal/hookdir"
 	"virt-mtu/internal/host"
 	"virt-mtu/internal/libvirt"
 	"virt-mtu/internal/plan"
@@ -41,6 +42,7 @@ type checkFlags struct {
 	full    bool
 	moves   bool
 	agent   bool
+	running bool // --if-running
 	timeout time.Duration
 
 	there *libvirt.Remote // the other host that is meant; nil: this one
@@ -106,6 +108,7 @@ wrong usage.`,
 	f.StringVar(&fl.out, "output-file", "", "write to `FILE`, by a temporary file and rename, instead of stdout")
 	f.BoolVar(&fl.moves, "moves", true, "with --facts of several hosts: say which domain could migrate where; =false for a fleet, where that is too much")
 	f.BoolVar(&fl.agent, "agent", false, "ask each running guest, by its guest agent, which MTU it really has")
+	f.BoolVar(&fl.running, "if-running", false, "where no libvirt daemon runs, judge the links alone: to ask for domains would start one")
 	f.BoolVar(&fl.full, "full", false, "text: the whole path also of NICs with which nothing is wrong, however many")
 	f.DurationVar(&fl.timeout, "timeout", 10*time.Second, "how long to wait for each answer of libvirt, and with --agent for each guest")
 	return c
@@ -125,6 +128,8 @@ func (fl *checkFlags) validate(c *cobra.Command, args []string) error {
 		return usage("check: --xml is judged against this host's links: it goes not with --facts")
 	case fl.agent && (len(fl.xml) > 0 || len(fl.facts) > 0):
 		return usage("check: --agent asks guests that run here: it goes with neither --xml nor --facts (but facts --agent writes what they say)")
+	case fl.running && (len(args) > 0 || len(fl.xml) > 0 || len(fl.facts) > 0 || len(fl.to) > 0):
+		return usage("check: --if-running is about this host as a whole: it goes with none of DOMAIN, --xml, --facts, --migrate-to")
 	case fl.out == "" && c.Flags().Changed("output-file"):
 		return usage("check: --output-file %q: it takes the name of a file", fl.out)
 	case !fl.moves && len(fl.to) > 0:
@@ -144,6 +149,9 @@ func runCheck(c *cobra.Command, g *globals, fl *checkFlags, args []string) error
 		if fl.there, err = g.elsewhere(c); err != nil {
 			return err
 		}
+	}
+	if fl.running && fl.there != nil {
+		return usage("check: --if-running is about this host's libvirt: it goes not with that of another host")
 	}
 	if err := fl.validateMoves(g); err != nil {
 		return err
@@ -235,10 +243,24 @@ func (fl *checkFlags) gather(ctx context.Context, c *cobra.Command, g *globals, 
 		f, err := fl.fromXML(c, pool)
 		return []facts.Facts{f}, err
 	}
+	if fl.running && !awake(c) {
+		pool = nil
+	}
 	if all, err = fl.gatherFrom(ctx, c, pool, args, hookFindings); err == nil {
 		sawHook(c)
 	}
 	return all, err
+}
+
+// awake reports whether a libvirt daemon runs, and says so where none does: to ask would
+// start one by its socket, and one that sleeps has no guest that runs.
+func awake(c *cobra.Command) bool {
+	daemons, err := hookdir.Daemons()
+	if err == nil && len(daemons) == 0 {
+		complain(c.ErrOrStderr(), errors.New("check: no libvirt daemon runs: its domains are not judged"), "")
+		return false
+	}
+	return true
 }
 
 // noteMissing says which of the domains that were named are not there, and that it is not

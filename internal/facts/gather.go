@@ -17,6 +17,7 @@ import (
 
 // Options say what to gather.
 type Options struct {
+	// Pool of connections; nil: libvirt is not asked, and there are no domains.
 	Pool *libvirt.Pool
 	// Names or UUIDs of the domains; none: all.
 	Names []string
@@ -39,10 +40,14 @@ func Gather(ctx context.Context, o Options) (Facts, error) {
 	for _, u := range g.facts.Unread {
 		g.errs = append(g.errs, errors.New(u))
 	}
-	version, domains := g.ask()
-	g.domains(domains)
-	if o.Guest > 0 {
-		g.guests(ctx)
+	var version uint64
+	if o.Pool != nil {
+		var domains []libvirt.Domain
+		version, domains = g.ask()
+		g.domains(domains)
+		if o.Guest > 0 {
+			g.guests(ctx)
+		}
 	}
 	if o.Hook != nil {
 		var err error

@@ -140,6 +140,11 @@ func lifeOfDeb(t *testing.T, c *container.Container) {
 	t.Log("upgraded while libvirt sleeps behind its socket")
 	c.Run(t, "systemctl", "stop", "virt-mtu-watch.service", "libvirtd.service")
 	c.Run(t, "dpkg", "-i", "/root/"+deb(versions[1]))
+	c.Run(t, "mkdir", "-p", "/var/lib/prometheus/node-exporter")
+	c.Run(t, "systemctl", "start", "virt-mtu-check.service")
+	if got := c.ReadFile(t, "/var/lib/prometheus/node-exporter/virt-mtu.prom"); !strings.Contains(got, "virt_mtu_") {
+		t.Errorf("the metrics: %s", got)
+	}
 	if r := c.Try(t, "systemctl", "is-active", "libvirtd.socket", "libvirtd.service"); r.Stdout != "active\ninactive\n" {
 		t.Errorf("its socket and the daemon are now: %s", r.Stdout)
 	}
