@@ -179,7 +179,9 @@ func (c *Controller) start(t testing.TB, args []string) (out string, exit int) {
 	t.Helper()
 	cmd := exec.Command("nsenter", slices.Concat([]string{"--target", c.pid, "--net", "--"}, args)...)
 	cmd.Dir = c.dir
-	cmd.Env = append(os.Environ(), "ANSIBLE_CONFIG="+c.path("ansible.cfg"), "ANSIBLE_HOME="+c.path("home"), "ANSIBLE_NOCOLOR=1",
+	// What whoever runs the test has set for Ansible would come before the file.
+	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "ANSIBLE_") })
+	cmd.Env = append(env, "ANSIBLE_CONFIG="+c.path("ansible.cfg"), "ANSIBLE_HOME="+c.path("home"), "ANSIBLE_NOCOLOR=1",
 		"VIRT_MTU_RECORD="+c.path("record"), "LC_ALL=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1")
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
