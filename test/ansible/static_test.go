@@ -85,3 +85,15 @@ func word(s string) string {
 	}
 	return s
 }
+
+// A drop-in says the unit's command anew; but for the folder it is the same.
+func TestDropIn(t *testing.T) {
+	t.Parallel()
+	dropIn := strings.NewReplacer("{{ virt_mtu_program }}", "/usr/bin/virt-mtu", "{{ virt_mtu_metrics_dir }}", "/var/lib/prometheus/node-exporter").
+		Replace(read(t, filepath.Join(Collection(t), "roles/virt_mtu/templates/virt-mtu-check.service.conf.j2")))
+	command := regexp.MustCompile(`(?m)^ExecStart=.+$`)
+	unit := read(t, "../../packaging/systemd/virt-mtu-check.service")
+	if diff := cmp.Diff(command.FindString(unit), command.FindString(dropIn)); diff != "" {
+		t.Errorf("ExecStart= (-unit +drop-in):\n%s", diff)
+	}
+}
