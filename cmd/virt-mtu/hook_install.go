@@ -23,8 +23,8 @@ func newHookInstall(g *globals) *cobra.Command {
 		Long: `install copies virt-mtu-qemu-hook, which it finds beside virt-mtu, in the sbin
 beside that, or in PATH, to ` + hookdir.Default.Hook() + ` and tells
 the running libvirt daemon to look for it, by SIGHUP; no daemon is restarted. Other
-hooks stay as they are. It does so again for a newer build, and nothing where all is
-done.
+hooks stay as they are. A newer build takes the place of an older one that libvirt runs,
+and nobody has to be told; where all is done it does nothing.
 
 Before that it lists the domains of this host that the hook would refuse to start,
 and stops if there are any, or if libvirt cannot be asked, unless --force or the

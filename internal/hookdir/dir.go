@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"virt-mtu/internal/plan"
+	"virt-mtu/internal/whole"
 )
 
 // Default is libvirt's hook directory: SYSCONFDIR/libvirt/hooks, which libvirt
@@ -132,38 +132,18 @@ func (d Dir) upToDate(src string) bool {
 // put copies src to the hook's place. Until it is whole the copy lies where libvirt
 // runs nothing but files of certain names; a file in qemu.d that cannot be executed
 // to its end stops every domain start. The rename is what makes it appear.
-func (d Dir) put(src string) (err error) {
+func (d Dir) put(src string) error {
 	in, err := os.Open(src)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(string(d), "."+name+".")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		out.Close()
-		if err != nil {
-			os.Remove(out.Name())
+	return whole.Put(d.Hook(), string(d), 0o755, in, func(copied string) error {
+		if err := runs(copied); err != nil {
+			return fmt.Errorf("%q cannot be executed here: %w", src, err)
 		}
-	}()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	if err := out.Chmod(0o755); err != nil {
-		return err
-	}
-	if err := out.Sync(); err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil { // what is open for writing cannot be executed
-		return err
-	}
-	if err := runs(out.Name()); err != nil {
-		return fmt.Errorf("%q cannot be executed here: %w", src, err)
-	}
-	return os.Rename(out.Name(), d.Hook())
+		return nil
+	})
 }
 
 // runs executes the hook without arguments, as which it does nothing.

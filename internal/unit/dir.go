@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"virt-mtu/internal/plan"
+	"virt-mtu/internal/whole"
 )
 
 // Default is where an admin's units lie, before all others.
@@ -96,7 +97,8 @@ func (d Dir) Install(program string) (changes []Change, kept []*KeptError, err e
 		}
 		unit, err := text(c.Name, program)
 		if err == nil {
-			err = d.put(c.Name, unit)
+			// systemd passes over names with a dot in front.
+			err = whole.Put(d.Path(c.Name), string(d), 0o644, strings.NewReader(unit), nil)
 		}
 		if err != nil {
 			return changes[:i], kept, fmt.Errorf("write unit: %w", err)
@@ -184,31 +186,4 @@ func (d Dir) read(name string) (string, error) {
 		return "", kept(whyEdited, "what is yours goes into systemctl edit "+name+"; then: rm "+plan.ShellWord(path))
 	}
 	return "", kept(whyForeign, "if nothing there is to be kept: rm "+plan.ShellWord(path))
-}
-
-// put writes a unit whole, or not at all. systemd passes over names with a dot in front.
-func (d Dir) put(name, text string) (err error) {
-	f, err := os.CreateTemp(string(d), "."+name+".")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		f.Close()
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.WriteString(text); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), d.Path(name))
 }
