@@ -10,6 +10,7 @@ import (
 
 	"virt-mtu/internal/check"
 	"virt-mtu/test/container"
+	"virt-mtu/test/programs"
 )
 
 const audit = "virt_mtu.virt_mtu.audit"
@@ -24,7 +25,7 @@ func wire(t testing.TB, c *container.Container) {
 
 func put(t testing.TB, c *container.Container, path, program string) {
 	t.Helper()
-	c.WriteFile(t, path, read(t, filepath.Join(binaries(t), program)), 0o755)
+	c.WriteFile(t, path, read(t, filepath.Join(programs.Dir(t), program)), 0o755)
 }
 
 // Three hosts for both playbooks: they are what takes long.
@@ -59,7 +60,7 @@ func audits(t *testing.T, ctl *Controller, hosts []*container.Container) {
 	dir := t.TempDir()
 	vars := map[string]any{
 		"virt_mtu_audit_dir":     dir,
-		"virt_mtu_audit_program": filepath.Join(binaries(t), "virt-mtu"),
+		"virt_mtu_audit_program": filepath.Join(programs.Dir(t), "virt-mtu"),
 	}
 	report := func() check.Report {
 		t.Helper()

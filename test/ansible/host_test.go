@@ -17,41 +17,10 @@ import (
 
 	"virt-mtu/test/container"
 	"virt-mtu/test/lab"
+	"virt-mtu/test/programs"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := built(); builtOnce && err == nil {
-		os.RemoveAll(dir)
-	}
-	os.Exit(code)
-}
-
-var builtOnce bool
-
-// built is the folder with the project's programs.
-var built = sync.OnceValues(func() (string, error) {
-	builtOnce = true
-	dir, err := os.MkdirTemp("", "virt-mtu-ansible.")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", dir, "virt-mtu/cmd/...")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static: hosts have other libraries
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
-})
-
-func binaries(t testing.TB) string {
-	t.Helper()
-	dir, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
+func TestMain(m *testing.M) { os.Exit(programs.Main(m)) }
 
 // kvm boots a container as a KVM host: libvirtd that stays, and br0 at 9000.
 func kvm(t testing.TB, release string) *container.Container {
@@ -144,7 +113,7 @@ func tree(t testing.TB, c *container.Container) string {
 
 // debs are virt-mtu's .deb in two versions, which are two builds.
 var debs = sync.OnceValues(func() (map[string]string, error) {
-	dir, err := built()
+	dir, err := programs.Build()
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"virt-mtu/test/container"
+	"virt-mtu/test/programs"
 )
 
 // site is the collection's playbook.
@@ -206,7 +207,7 @@ func TestIntegrationRole(t *testing.T) {
 					"virt_mtu_metrics", false, "virt_mtu_textfile_dir", "", "virt_mtu_bridges", []any{}, "virt_mtu_network_role", ""),
 				with(nil, "virt_mtu_state", state, "virt_mtu_install_method", "binary", "virt_mtu_repository_url", "",
 					"virt_mtu_repository_key", "", "virt_mtu_repository_suite", "", "virt_mtu_repository_components", []any{},
-					"virt_mtu_binary_dir", binaries(t), "virt_mtu_service", "fix", "virt_mtu_fix", "all",
+					"virt_mtu_binary_dir", programs.Dir(t), "virt_mtu_service", "fix", "virt_mtu_fix", "all",
 					"virt_mtu_metrics", true, "virt_mtu_textfile_dir", "/srv/metrics", "virt_mtu_bridges", bridges, "virt_mtu_network_role", "records_network"))
 		}
 		f.want(t, f.deploy(t, vars("present")), true)

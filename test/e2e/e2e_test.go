@@ -3,51 +3,20 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"virt-mtu/test/lab"
+	"virt-mtu/test/programs"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := built(); builtOnce && err == nil {
-		os.RemoveAll(dir)
-	}
-	os.Exit(code)
-}
-
-var builtOnce bool
-
-// built is the folder with the project's programs.
-var built = sync.OnceValues(func() (string, error) {
-	builtOnce = true
-	dir, err := os.MkdirTemp("", "virt-mtu-e2e.")
-	if err != nil {
-		return "", err
-	}
-	// libvirt runs the hook as whatever user libvirtd is.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-o", dir, "virt-mtu/cmd/...").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
-})
+func TestMain(m *testing.M) { os.Exit(programs.Main(m)) }
 
 // bin is the path of one of the project's programs, which every host sees.
 func bin(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
+	return filepath.Join(programs.Dir(t), name)
 }
 
 // installHook puts our hook where libvirt looks, without any help of virt-mtu's. Before

@@ -26,6 +26,7 @@ import (
 	"virt-mtu/internal/domxml"
 	"virt-mtu/internal/owned"
 	"virt-mtu/test/lab"
+	"virt-mtu/test/programs"
 )
 
 const (
@@ -38,7 +39,7 @@ const (
 
 // raced is virt-mtu with the race detector, where there is a C compiler.
 var raced = sync.OnceValues(func() (string, error) {
-	dir, err := built()
+	dir, err := programs.Build()
 	if err != nil {
 		return "", err
 	}
