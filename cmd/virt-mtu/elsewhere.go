@@ -60,9 +60,9 @@ func (g *globals) stays(c *cobra.Command) error {
 func (g *globals) here() (uri string, err error) {
 	switch r, err := libvirt.Elsewhere(g.connect); {
 	case err != nil:
-		return ownLibvirt, fmt.Errorf("%s: %w", libvirt.EnvURI, err)
+		return libvirt.DefaultURI, fmt.Errorf("%s: %w", libvirt.EnvURI, err)
 	case r != nil:
-		return ownLibvirt, fmt.Errorf("%s names the libvirt of another host", libvirt.EnvURI)
+		return libvirt.DefaultURI, fmt.Errorf("%s names the libvirt of another host", libvirt.EnvURI)
 	}
 	return g.connect, nil
 }
@@ -72,12 +72,10 @@ func (g *globals) here() (uri string, err error) {
 func ownURI(c *cobra.Command, g *globals) string {
 	uri, err := g.here()
 	if err != nil {
-		complain(c.ErrOrStderr(), fmt.Errorf("hook %s: %w: passed over, the hook is for %s here", c.Name(), err, ownLibvirt), "")
+		complain(c.ErrOrStderr(), fmt.Errorf("hook %s: %w: passed over, the hook is for %s here", c.Name(), err, libvirt.DefaultURI), "")
 	}
 	return uri
 }
-
-const ownLibvirt = "qemu:///system"
 
 // sayer says what went wrong that does not stop a command.
 func sayer(c *cobra.Command) func(err error, hint string) {

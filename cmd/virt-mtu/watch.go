@@ -78,7 +78,7 @@ func runWatch(c *cobra.Command, g *globals, fl *watchFlags) error {
 		return usage("watch: --once ends at once: it goes not with --listen")
 	}
 	if _, err := g.here(); err != nil {
-		return failed(fmt.Errorf("watch: %w: %s", err, c.Annotations[ownHost]), "unset it, or --connect "+ownLibvirt+"; and run watch on that host")
+		return failed(fmt.Errorf("watch: %w: %s", err, c.Annotations[ownHost]), "unset it, or --connect "+libvirt.DefaultURI+"; and run watch on that host")
 	}
 	if os.Geteuid() != 0 {
 		return failed(errors.New("watch needs root: taps are the kernel's, and what the hook has left is root's"), "sudo virt-mtu watch")

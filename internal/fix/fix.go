@@ -41,8 +41,8 @@ type Fixer struct {
 	Options
 	// Amend, where set, adds to what is read of this host what the caller knows of it.
 	Amend func(host.Snapshot) host.Snapshot
-	// Replug, where set and the host is this one, is how to plug the NICs of running guests that wait for a cold
-	// start out and in again.
+	// Replug, where set and the host is this one, is how to plug the NICs of running guests
+	// that wait for a cold start out and in again.
 	Replug *Replug
 	// Progress, where set, is called after each domain.
 	Progress func(done, total int)

@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-const defaultURI = "qemu:///system"
+// DefaultURI is the libvirt of this host, where nobody names another.
+const DefaultURI = "qemu:///system"
 
 // EnvURI is the environment's variable that names a libvirt where nobody else does.
 const EnvURI = "LIBVIRT_DEFAULT_URI"
 
 // named is the URI that is meant by one that may be empty.
-func named(uri string) string { return cmp.Or(uri, os.Getenv(EnvURI), defaultURI) }
+func named(uri string) string { return cmp.Or(uri, os.Getenv(EnvURI), DefaultURI) }
 
 // address is where a daemon listens and what to ask it for.
 type address struct {
